@@ -1,0 +1,305 @@
+// What waits for a person: machines that asked to join without a key, and SSH sessions that need a fresh confirmation.
+// An entry is known by its auth id, which is the only secret of the link that a user opens. Nobody has to be trusted to
+// get an entry, so the room for them is bounded, and it is the greediest source that loses its own entries first.
+import type { Node } from "../tailnet/model.ts";
+import type { Registration } from "../tailnet/contract.ts";
+import type { MachineKey, NodeId } from "../wire/ids.ts";
+import type { Clock } from "./clock.ts";
+
+declare const authIdBrand: unique symbol;
+/** `hskey-authreq-` and 24 characters of URL-safe base64 (18 random bytes). */
+export type AuthId = string & { readonly [authIdBrand]: true };
+
+const authIdPattern = /^hskey-authreq-[A-Za-z0-9_-]{24}$/;
+
+/** The id, or undefined when the text does not have its form. */
+export function parseAuthId(text: string): AuthId | undefined {
+  return authIdPattern.test(text) ? (text as AuthId) : undefined;
+}
+
+interface Waiting {
+  readonly id: AuthId;
+  /** Client address (or its /64) that opened it; "" when unknown. */
+  readonly source: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+}
+
+/** A machine that asked to join and shows its user a link. */
+export interface PendingRegistration extends Waiting {
+  readonly kind: "register";
+  readonly registration: Registration;
+}
+
+/** An SSH session on `destination` that the policy lets through only after its user has confirmed it. */
+export interface PendingCheck extends Waiting {
+  readonly kind: "ssh-check";
+  readonly sourceNode: NodeId;
+  readonly destinationNode: NodeId;
+  readonly localUser: string;
+}
+
+export type PendingEntry = PendingRegistration | PendingCheck;
+
+export type Settlement =
+  | { readonly kind: "approved"; readonly node: Node }
+  | { readonly kind: "rejected"; readonly text?: string };
+
+export type WaitOutcome =
+  | Settlement
+  /** No such entry (any more), or it belongs to another machine: the caller may not learn which. */
+  | { readonly kind: "unknown" }
+  | { readonly kind: "timeout" }
+  /** The caller's signal fired. */
+  | { readonly kind: "aborted" };
+
+export interface Pending {
+  /** The same machine with the same node key keeps its id, and its link stays good; what it said last is what counts. */
+  open(registration: Registration, source: string): AuthId;
+  openCheck(check: Pick<PendingCheck, "sourceNode" | "destinationNode" | "localUser">, source: string): AuthId;
+  /** The entry while it is undecided. */
+  get(id: string): PendingEntry | undefined;
+  /** Undecided entries, oldest first. */
+  list(): readonly PendingEntry[];
+  /** Decides an entry and wakes who waits for it; false when there is none undecided. The decision stays readable to `wait` until the entry's time is over. */
+  settle(id: string, settlement: Settlement): boolean;
+  /** Waits for the decision on a registration of this machine. */
+  wait(id: string, machineKey: MachineKey, signal: AbortSignal, timeoutMs: number): Promise<WaitOutcome>;
+  /** Waits for the decision on an SSH check whose destination is this node. */
+  waitCheck(id: string, destination: NodeId, signal: AbortSignal, timeoutMs: number): Promise<WaitOutcome>;
+}
+
+export interface PendingOptions {
+  readonly clock: Clock;
+  readonly randomBytes: (length: number) => Uint8Array;
+  /** Entries in all; 1024. */
+  readonly capacity?: number;
+  /** Undecided registrations of one machine key; 8. */
+  readonly perMachine?: number;
+  /** Milliseconds an entry lives; 15 minutes. */
+  readonly ttlMs?: number;
+}
+
+interface Slot {
+  entry: PendingEntry;
+  settlement: Settlement | undefined;
+  /** What makes a second request the same as the first. */
+  readonly sameness: string;
+  /** Machine key or node that asks. */
+  readonly asker: string;
+  readonly waiters: Set<(outcome: WaitOutcome) => void>;
+}
+
+export function createPending(options: PendingOptions): Pending {
+  const { clock, randomBytes } = options;
+  const capacity = options.capacity ?? 1024;
+  const perMachine = options.perMachine ?? 8;
+  const ttlMs = options.ttlMs ?? 15 * 60_000;
+  // In order of expiry: a refreshed slot moves to the end.
+  const slots = new Map<string, Slot>();
+  const bySameness = new Map<string, string>();
+  const bySource = new Map<string, Set<string>>();
+  const byAsker = new Map<string, Set<string>>();
+
+  function drop(slot: Slot): void {
+    const id = slot.entry.id;
+    slots.delete(id);
+    if (bySameness.get(slot.sameness) === id) {
+      bySameness.delete(slot.sameness);
+    }
+    removeFrom(bySource, slot.entry.source, id);
+    removeFrom(byAsker, slot.asker, id);
+    wake(slot, { kind: "unknown" });
+  }
+
+  function wake(slot: Slot, outcome: WaitOutcome): void {
+    for (const waiter of slot.waiters) {
+      waiter(outcome);
+    }
+    slot.waiters.clear();
+  }
+
+  function dropExpired(): void {
+    const now = clock.now();
+    for (const slot of slots.values()) {
+      if (slot.entry.expiresAt > now) {
+        return;
+      }
+      drop(slot);
+    }
+  }
+
+  /** The entry whose loss hurts least among these: decided ones, then ones nobody waits for, then the oldest. */
+  function leastMissed(ids: Iterable<string>): Slot | undefined {
+    let unwatched: Slot | undefined;
+    let oldest: Slot | undefined;
+    for (const id of ids) {
+      const slot = slots.get(id);
+      if (slot === undefined) {
+        continue;
+      }
+      if (slot.settlement !== undefined) {
+        return slot;
+      }
+      oldest ??= slot;
+      if (slot.waiters.size === 0) {
+        unwatched ??= slot;
+      }
+    }
+    return unwatched ?? oldest;
+  }
+
+  function makeRoom(asker: string): void {
+    const own = byAsker.get(asker);
+    if (own !== undefined && own.size >= perMachine) {
+      dropLeastMissed(own);
+    }
+    while (slots.size >= capacity) {
+      let greediest: ReadonlySet<string> = new Set(slots.keys());
+      let most = 0;
+      for (const ids of bySource.values()) {
+        if (ids.size > most) {
+          most = ids.size;
+          greediest = ids;
+        }
+      }
+      dropLeastMissed(greediest);
+    }
+  }
+
+  function dropLeastMissed(ids: Iterable<string>): void {
+    const slot = leastMissed(ids);
+    if (slot !== undefined) {
+      drop(slot);
+    }
+  }
+
+  type Body =
+    | Pick<PendingRegistration, "kind" | "registration">
+    | Pick<PendingCheck, "kind" | "sourceNode" | "destinationNode" | "localUser">;
+
+  function openSlot(body: Body, sameness: string, asker: string, source: string): AuthId {
+    dropExpired();
+    const now = clock.now();
+    const known = slots.get(bySameness.get(sameness) ?? "");
+    if (known !== undefined && known.settlement === undefined) {
+      const id = known.entry.id;
+      known.entry = {
+        ...body,
+        id,
+        source: known.entry.source,
+        createdAt: known.entry.createdAt,
+        expiresAt: now + ttlMs,
+      };
+      slots.delete(id);
+      slots.set(id, known);
+      return id;
+    }
+    makeRoom(asker);
+    const id = `hskey-authreq-${Buffer.from(randomBytes(18)).toString("base64url")}` as AuthId;
+    slots.set(id, {
+      entry: { ...body, id, source, createdAt: now, expiresAt: now + ttlMs },
+      settlement: undefined,
+      sameness,
+      asker,
+      waiters: new Set(),
+    });
+    bySameness.set(sameness, id);
+    addTo(bySource, source, id);
+    addTo(byAsker, asker, id);
+    return id;
+  }
+
+  function waitFor(slot: Slot, signal: AbortSignal, timeoutMs: number): Promise<WaitOutcome> {
+    if (slot.settlement !== undefined) {
+      return Promise.resolve(slot.settlement);
+    }
+    if (signal.aborted) {
+      return Promise.resolve({ kind: "aborted" });
+    }
+    return new Promise((resolve) => {
+      const finish = (outcome: WaitOutcome): void => {
+        slot.waiters.delete(finish);
+        cancel();
+        signal.removeEventListener("abort", abort);
+        resolve(outcome);
+      };
+      const abort = (): void => finish({ kind: "aborted" });
+      const cancel = clock.after(timeoutMs, () => finish({ kind: "timeout" }));
+      signal.addEventListener("abort", abort, { once: true });
+      slot.waiters.add(finish);
+    });
+  }
+
+  function live(id: string): Slot | undefined {
+    dropExpired();
+    return slots.get(id);
+  }
+
+  const unknown: Promise<WaitOutcome> = Promise.resolve({ kind: "unknown" });
+
+  return {
+    open(registration, source) {
+      const sameness = `register ${registration.machineKey} ${registration.nodeKey}`;
+      return openSlot({ kind: "register", registration }, sameness, registration.machineKey, source);
+    },
+    openCheck({ sourceNode, destinationNode, localUser }, source) {
+      const sameness = `ssh ${sourceNode} ${destinationNode} ${localUser}`;
+      const body = { kind: "ssh-check", sourceNode, destinationNode, localUser } as const;
+      return openSlot(body, sameness, `node ${sourceNode}`, source);
+    },
+    get(id) {
+      const slot = live(id);
+      return slot?.settlement === undefined ? slot?.entry : undefined;
+    },
+    list() {
+      dropExpired();
+      return [...slots.values()]
+        .filter((slot) => slot.settlement === undefined)
+        .map((slot) => slot.entry)
+        .sort((a, b) => a.createdAt - b.createdAt);
+    },
+    settle(id, settlement) {
+      const slot = live(id);
+      if (slot === undefined || slot.settlement !== undefined) {
+        return false;
+      }
+      slot.settlement = settlement;
+      wake(slot, settlement);
+      return true;
+    },
+    wait(id, machineKey, signal, timeoutMs) {
+      const slot = live(id);
+      const entry = slot?.entry;
+      if (slot === undefined || entry?.kind !== "register" || entry.registration.machineKey !== machineKey) {
+        return unknown;
+      }
+      return waitFor(slot, signal, timeoutMs);
+    },
+    waitCheck(id, destination, signal, timeoutMs) {
+      const slot = live(id);
+      const entry = slot?.entry;
+      if (slot === undefined || entry?.kind !== "ssh-check" || entry.destinationNode !== destination) {
+        return unknown;
+      }
+      return waitFor(slot, signal, timeoutMs);
+    },
+  };
+}
+
+function addTo(index: Map<string, Set<string>>, key: string, id: string): void {
+  const ids = index.get(key);
+  if (ids === undefined) {
+    index.set(key, new Set([id]));
+  } else {
+    ids.add(id);
+  }
+}
+
+function removeFrom(index: Map<string, Set<string>>, key: string, id: string): void {
+  const ids = index.get(key);
+  ids?.delete(id);
+  if (ids?.size === 0) {
+    index.delete(key);
+  }
+}
