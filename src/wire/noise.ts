@@ -1,0 +1,268 @@
+// Noise_IK_25519_ChaChaPoly_BLAKE2s as Tailscale's control protocol uses it (protocol §2.4–2.5): both payloads empty,
+// the client's protocol version in the frame header and in the prologue. Pure bytes in, bytes out.
+// The static key that arrives is proven to be the peer's only when the last tag of the initiation has been checked.
+import { createCipheriv, createDecipheriv, hash, hkdfSync } from "node:crypto";
+import type { MachineKey } from "./ids.ts";
+import { generatePrivateKey, machineKeyText, rawKeyLength, sharedSecret, type PrivateKey } from "./keys.ts";
+
+const protocolName = "Noise_IK_25519_ChaChaPoly_BLAKE2s";
+const prologuePrefix = "Tailscale Control Protocol v";
+const tagLength = 16;
+const zeroNonce = Buffer.alloc(12);
+
+/** Types of the frames on the wire (protocol §2.5). */
+export const frameType = { initiation: 1, response: 2, error: 3, record: 4 } as const;
+
+const initiationHeaderLength = 5; // u16 version, u8 type, u16 length
+const initiationPayloadLength = rawKeyLength + (rawKeyLength + tagLength) + tagLength;
+/** Bytes of a whole initiation frame. */
+export const initiationLength = initiationHeaderLength + initiationPayloadLength; // 101
+const responseHeaderLength = 3; // u8 type, u16 length
+const responsePayloadLength = rawKeyLength + tagLength;
+/** Bytes of a whole response frame. */
+export const responseLength = responseHeaderLength + responsePayloadLength; // 51
+
+/** What both sides hold when the handshake has succeeded. Keys are 32 bytes, one per direction. */
+export interface SessionKeys {
+  readonly sendKey: Uint8Array;
+  readonly receiveKey: Uint8Array;
+  /** 32 bytes, unique to this handshake: the channel binding. */
+  readonly handshakeHash: Uint8Array;
+}
+
+/**
+ * Why a handshake ended. `malformed`: wrong size, type or length field. `rejected`: a tag did not verify, most often
+ * because the client holds another server key. `weak-key`: an agreement gave zero, so someone sent a low-order point.
+ */
+export type HandshakeFault = "malformed" | "rejected" | "weak-key";
+
+export type AcceptResult =
+  | ({
+      readonly ok: true;
+      /** The client's capability version, 0 … 65535, from the frame's header. */
+      readonly version: number;
+      readonly machineKey: MachineKey;
+      /** The whole response frame, 51 bytes. */
+      readonly response: Uint8Array;
+    } & SessionKeys)
+  | { readonly ok: false; readonly reason: HandshakeFault };
+
+/** The running hash and chaining key of a handshake. */
+class SymmetricState {
+  #hash: Buffer;
+  #chain: Buffer;
+  #key: Buffer = Buffer.alloc(0);
+
+  constructor(version: number, serverPublic: Uint8Array) {
+    this.#hash = blake2s(protocolName);
+    this.#chain = this.#hash;
+    this.mixHash(Buffer.from(prologuePrefix + version, "latin1"));
+    this.mixHash(serverPublic);
+  }
+
+  get hash(): Uint8Array {
+    return this.#hash;
+  }
+
+  mixHash(data: Uint8Array): void {
+    this.#hash = blake2s(Buffer.concat([this.#hash, data]));
+  }
+
+  mixKey(secret: Uint8Array): void {
+    [this.#chain, this.#key] = expand(this.#chain, secret);
+  }
+
+  /** Each key seals once in a handshake, so the nonce is always zero. */
+  encryptAndHash(plaintext: Uint8Array): Uint8Array {
+    const cipher = createCipheriv("chacha20-poly1305", this.#key, zeroNonce, { authTagLength: tagLength });
+    cipher.setAAD(this.#hash);
+    const body = cipher.update(plaintext);
+    cipher.final();
+    const sealed = Buffer.concat([body, cipher.getAuthTag()]);
+    this.mixHash(sealed);
+    return sealed;
+  }
+
+  /** Undefined when the tag does not verify. */
+  decryptAndHash(sealed: Uint8Array): Uint8Array | undefined {
+    const decipher = createDecipheriv("chacha20-poly1305", this.#key, zeroNonce, { authTagLength: tagLength });
+    decipher.setAAD(this.#hash);
+    decipher.setAuthTag(sealed.subarray(sealed.length - tagLength));
+    const plaintext = decipher.update(sealed.subarray(0, sealed.length - tagLength));
+    try {
+      decipher.final();
+    } catch {
+      return undefined;
+    }
+    this.mixHash(sealed);
+    return plaintext;
+  }
+
+  /** [client → server, server → client]. */
+  split(): readonly [Uint8Array, Uint8Array] {
+    return expand(this.#chain, Buffer.alloc(0));
+  }
+}
+
+function blake2s(data: Uint8Array | string): Buffer {
+  return hash("blake2s256", data, "buffer");
+}
+
+/** HKDF with the chaining key as salt and no info: 64 bytes, in two halves. */
+function expand(chain: Buffer, secret: Uint8Array): [Buffer, Buffer] {
+  const out = Buffer.from(hkdfSync("blake2s256", secret, chain, "", 64));
+  return [out.subarray(0, 32), out.subarray(32)];
+}
+
+/**
+ * The server's half. `initFrame` is the whole initiation frame; `ephemeral` is given by tests alone. Costs four
+ * agreements and one key generation, so the caller bounds how often strangers may ask for it.
+ */
+export function acceptHandshake(initFrame: Uint8Array, serverStatic: PrivateKey, ephemeral?: PrivateKey): AcceptResult {
+  const frame = parseInitiation(initFrame);
+  if (frame === undefined) {
+    return { ok: false, reason: "malformed" };
+  }
+  const state = new SymmetricState(frame.version, serverStatic.publicRaw);
+  state.mixHash(frame.ephemeral);
+  const es = sharedSecret(serverStatic, frame.ephemeral);
+  if (es === undefined) {
+    return { ok: false, reason: "weak-key" };
+  }
+  state.mixKey(es);
+  const clientStatic = state.decryptAndHash(frame.sealedStatic);
+  if (clientStatic === undefined) {
+    return { ok: false, reason: "rejected" };
+  }
+  const ss = sharedSecret(serverStatic, clientStatic);
+  if (ss === undefined) {
+    return { ok: false, reason: "weak-key" };
+  }
+  state.mixKey(ss);
+  if (state.decryptAndHash(frame.tag) === undefined) {
+    return { ok: false, reason: "rejected" };
+  }
+  const own = ephemeral ?? generatePrivateKey();
+  const ee = sharedSecret(own, frame.ephemeral);
+  const se = sharedSecret(own, clientStatic);
+  if (ee === undefined || se === undefined) {
+    return { ok: false, reason: "weak-key" };
+  }
+  const response = writeResponse(state, own, ee, se);
+  const [receiveKey, sendKey] = state.split();
+  const machineKey = machineKeyText(clientStatic);
+  return { ok: true, version: frame.version, machineKey, response, sendKey, receiveKey, handshakeHash: state.hash };
+}
+
+interface Initiation {
+  readonly version: number;
+  readonly ephemeral: Uint8Array;
+  readonly sealedStatic: Uint8Array;
+  readonly tag: Uint8Array;
+}
+
+function parseInitiation(bytes: Uint8Array): Initiation | undefined {
+  if (bytes.length !== initiationLength) {
+    return undefined;
+  }
+  const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (frame.readUInt8(2) !== frameType.initiation || frame.readUInt16BE(3) !== initiationPayloadLength) {
+    return undefined;
+  }
+  const staticAt = initiationHeaderLength + rawKeyLength;
+  const tagAt = initiationLength - tagLength;
+  return {
+    version: frame.readUInt16BE(0),
+    ephemeral: frame.subarray(initiationHeaderLength, staticAt),
+    sealedStatic: frame.subarray(staticAt, tagAt),
+    tag: frame.subarray(tagAt),
+  };
+}
+
+function writeResponse(state: SymmetricState, own: PrivateKey, ee: Uint8Array, se: Uint8Array): Uint8Array {
+  const response = Buffer.allocUnsafe(responseLength);
+  response.writeUInt8(frameType.response, 0);
+  response.writeUInt16BE(responsePayloadLength, 1);
+  response.set(own.publicRaw, responseHeaderLength);
+  state.mixHash(own.publicRaw);
+  state.mixKey(ee);
+  state.mixKey(se);
+  response.set(state.encryptAndHash(Buffer.alloc(0)), responseHeaderLength + rawKeyLength);
+  return response;
+}
+
+export interface HandshakeStart {
+  /** Capability version, 0 … 65535. */
+  readonly version: number;
+  readonly machineKey: PrivateKey;
+  /** Raw 32 bytes. */
+  readonly serverPublic: Uint8Array;
+  /** Given by tests alone. */
+  readonly ephemeral?: PrivateKey;
+}
+
+export type FinishResult =
+  | ({ readonly ok: true } & SessionKeys)
+  | { readonly ok: false; readonly reason: HandshakeFault };
+
+export type StartedHandshake =
+  | {
+      readonly ok: true;
+      /** The whole initiation frame, 101 bytes. */
+      readonly initiation: Uint8Array;
+      /** Takes the whole response frame; good for one call. */
+      readonly finish: (response: Uint8Array) => FinishResult;
+    }
+  | { readonly ok: false; readonly reason: "weak-key" };
+
+/** The client's half. */
+export function startHandshake({ version, machineKey, serverPublic, ephemeral }: HandshakeStart): StartedHandshake {
+  const own = ephemeral ?? generatePrivateKey();
+  const es = sharedSecret(own, serverPublic);
+  const ss = sharedSecret(machineKey, serverPublic);
+  if (es === undefined || ss === undefined) {
+    return { ok: false, reason: "weak-key" };
+  }
+  const initiation = Buffer.allocUnsafe(initiationLength);
+  initiation.writeUInt16BE(version, 0);
+  initiation.writeUInt8(frameType.initiation, 2);
+  initiation.writeUInt16BE(initiationPayloadLength, 3);
+  const state = new SymmetricState(version, serverPublic);
+  initiation.set(own.publicRaw, initiationHeaderLength);
+  state.mixHash(own.publicRaw);
+  state.mixKey(es);
+  initiation.set(state.encryptAndHash(machineKey.publicRaw), initiationHeaderLength + rawKeyLength);
+  state.mixKey(ss);
+  initiation.set(state.encryptAndHash(Buffer.alloc(0)), initiationLength - tagLength);
+  return { ok: true, initiation, finish: (response) => finishHandshake(state, own, machineKey, response) };
+}
+
+function finishHandshake(
+  state: SymmetricState,
+  own: PrivateKey,
+  machineKey: PrivateKey,
+  bytes: Uint8Array,
+): FinishResult {
+  const response = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (
+    response.length !== responseLength ||
+    response.readUInt8(0) !== frameType.response ||
+    response.readUInt16BE(1) !== responsePayloadLength
+  ) {
+    return { ok: false, reason: "malformed" };
+  }
+  const serverEphemeral = response.subarray(responseHeaderLength, responseHeaderLength + rawKeyLength);
+  const ee = sharedSecret(own, serverEphemeral);
+  const se = sharedSecret(machineKey, serverEphemeral);
+  if (ee === undefined || se === undefined) {
+    return { ok: false, reason: "weak-key" };
+  }
+  state.mixHash(serverEphemeral);
+  state.mixKey(ee);
+  state.mixKey(se);
+  if (state.decryptAndHash(response.subarray(responseHeaderLength + rawKeyLength)) === undefined) {
+    return { ok: false, reason: "rejected" };
+  }
+  const [sendKey, receiveKey] = state.split();
+  return { ok: true, sendKey, receiveKey, handshakeHash: state.hash };
+}
