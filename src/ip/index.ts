@@ -1,10 +1,38 @@
-// IP addresses, prefixes, ranges and sets of them. Pure. (contract stub; the room's owner fills it)
-/** An IPv4 address as one uint32, an IPv6 address as four; v4-mapped IPv6 is kept as IPv6. */
-export type Addr =
-  | { readonly family: 4; readonly a: number }
-  | { readonly family: 6; readonly a: number; readonly b: number; readonly c: number; readonly d: number };
-/** Host bits are kept as given; `mask` clears them. */
-export interface Prefix {
-  readonly addr: Addr;
-  readonly bits: number;
-}
+// IP addresses, prefixes, ranges and sets of them. Pure: also used in browsers.
+export type { Addr } from "./addr.ts";
+export {
+  addrAdd,
+  addrKey,
+  addrNext,
+  addrPrev,
+  addrToBigInt,
+  addrV4,
+  addrV6,
+  compareAddr,
+  equalAddr,
+  formatAddr,
+  isV4,
+  isV6,
+  parseAddr,
+} from "./addr.ts";
+export type { Prefix } from "./prefix.ts";
+export {
+  comparePrefix,
+  equalPrefix,
+  exitRouteV4,
+  exitRouteV6,
+  formatPrefix,
+  hostPrefix,
+  isExitRoute,
+  maskPrefix,
+  parsePrefix,
+  parsePrefixOrAddr,
+  prefixContains,
+  prefixCovers,
+  prefixFirst,
+  prefixLast,
+  prefixOverlaps,
+} from "./prefix.ts";
+export type { AddrRange } from "./range.ts";
+export { equalRange, formatRange, parseRange, prefixToRange, rangesToPrefixes, rangeToPrefixes } from "./range.ts";
+export { IpSet, IpSetBuilder } from "./set.ts";
