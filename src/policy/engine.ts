@@ -54,6 +54,10 @@ export interface RouteShare {
   readonly withoutIPv4: boolean;
 }
 
+/**
+ * Live: it answers for the state the engine is in, also after no node has it any more. What it answers for one peer
+ * changes only when that peer is named in `PolicyEffect.peers` (or `everything` is set).
+ */
 export interface PolicyView {
   readonly id: ViewId;
   /** Node ids visible in this view in ascending order; contains the viewer itself when its class sees itself (the caller leaves it out). */
@@ -69,6 +73,11 @@ export interface PolicyEffect {
   readonly everything: boolean;
   /** Nodes whose filter, ssh rules, caps or view may have changed. */
   readonly nodes: readonly NodeId[];
+  /**
+   * Nodes that other nodes may be told of differently: seen by more or fewer views, with other routes or capabilities.
+   * All that `sees` and `routesOf` answer for any other peer is as it was, in every view.
+   */
+  readonly peers: readonly NodeId[];
 }
 
 export interface PolicyEngine {
