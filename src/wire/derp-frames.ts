@@ -45,7 +45,8 @@ const discoMinimum = discoMagic.length + keyLength + nonceLength;
 /** True for a disco packet at `buffer[start, end)`: the only look a relay takes at contents (§8.4). */
 export function isDisco(buffer: Buffer, start: number, end: number): boolean {
   return (
-    end - start >= discoMinimum && buffer.compare(discoMagic, 0, discoMagic.length, start, start + discoMagic.length) === 0
+    end - start >= discoMinimum &&
+    buffer.compare(discoMagic, 0, discoMagic.length, start, start + discoMagic.length) === 0
   );
 }
 
@@ -238,7 +239,5 @@ export function encodeRestarting(reconnectInMs: number, tryForMs: number): Buffe
 export function parseRestarting(
   payload: Buffer,
 ): { readonly reconnectInMs: number; readonly tryForMs: number } | undefined {
-  return payload.length < 8
-    ? undefined
-    : { reconnectInMs: payload.readUInt32BE(0), tryForMs: payload.readUInt32BE(4) };
+  return payload.length < 8 ? undefined : { reconnectInMs: payload.readUInt32BE(0), tryForMs: payload.readUInt32BE(4) };
 }

@@ -1,29 +1,19 @@
 // NaCl's crypto_box (X25519, XSalsa20-Poly1305) as the DERP handshake uses it (protocol §8.3): 24-byte nonce apart,
 // box = 16-byte tag ‖ ciphertext. Both directions of one handshake share one key, so it is computed once.
 // Randomness (nonces, private keys) is passed in.
-import { createPrivateKey, createPublicKey } from "node:crypto";
-import sodium from "libsodium-wrappers";
+import sodium, { ready } from "libsodium-wrappers";
+import type { PrivateKey } from "./keys.ts";
 
 /** Resolves when sealing and opening may be used (the WebAssembly module is ready, some 10 ms after the first import). */
-export const boxReady: Promise<void> = sodium.ready;
+export const boxReady: Promise<void> = ready;
 
 export const boxNonceLength = 24;
-export const boxKeyLength = 32;
 export const boxOverhead = 16;
 
-const pkcs8Prefix = Buffer.from("302e020100300506032b656e04220420", "hex");
-
-/** The X25519 public key of a raw 32-byte private key. */
-export function boxPublicKey(privateKey: Uint8Array): Buffer {
-  const key = createPrivateKey({ key: Buffer.concat([pkcs8Prefix, privateKey]), format: "der", type: "pkcs8" });
-  const spki = createPublicKey(key).export({ format: "der", type: "spki" });
-  return spki.subarray(spki.length - boxKeyLength);
-}
-
 /** The key two parties share, or undefined for a public key of low order (everybody would share that one). */
-export function sharedBoxKey(theirPublic: Uint8Array, ourPrivate: Uint8Array): Uint8Array | undefined {
+export function sharedBoxKey(theirPublic: Uint8Array, ourPrivate: PrivateKey): Uint8Array | undefined {
   try {
-    return sodium.crypto_box_beforenm(theirPublic, ourPrivate);
+    return sodium.crypto_box_beforenm(theirPublic, ourPrivate.raw);
   } catch {
     return undefined;
   }

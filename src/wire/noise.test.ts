@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { parseMachineKey } from "./ids.ts";
 import { generatePrivateKey, machineKeyText, privateKeyFromRaw } from "./keys.ts";
 import { acceptHandshake, initiationLength, responseLength, startHandshake } from "./noise.ts";
@@ -18,12 +18,14 @@ const vector = {
   serverEphemeral: privateKeyFromRaw(hex("bbdb4cdbd309f1a1f2e1456967fe288cadd6f712d65dc7b7793d5e63da6b375b")),
   initiation:
     "0071010060ca35def5ae56cec33dc2036731ab14896bc4c75dbb07a61f879f8e3afa4c79440b03ddc7aac5123d06a1b23b71670e32e76c28239a7ca4ac8f784de7e44c1adbdde2b4911f67e427214352bdae100b01fb69ad91a1acf57d966d38e08b13d272",
-  response:
-    "02003095ebc60d2b1fa672c1f46a8aa265ef51bfe38e7ccb39ec5be34069f14480884302f04b6a4de0325718af1639b4c71c76",
+  response: "02003095ebc60d2b1fa672c1f46a8aa265ef51bfe38e7ccb39ec5be34069f14480884302f04b6a4de0325718af1639b4c71c76",
   handshakeHash: "ee2b017c86879f7b4f30acb962d4b2db3be9d89c7a3caeebd9bd8df3ab2cad9f",
   clientToServer: "5f098179a66cf7bcf05c827118632c5e8196e9b3180b19a79808f56c9aa21bbe",
   serverToClient: "72b76a299926ffeddd2a4305781399ff17d3eedc9f809287d544d9115041d7d8",
-  serverRecords: ["040015fd072170a16a399f1b8238da5591b9c4f15c9d19d6", "040015e489f308ec855d14fb582caa3ee4a6d2f640004a10"],
+  serverRecords: [
+    "040015fd072170a16a399f1b8238da5591b9c4f15c9d19d6",
+    "040015e489f308ec855d14fb582caa3ee4a6d2f640004a10",
+  ],
   clientRecords: ["0400141a6220f69fedf17d99656d1ee4003e6d52e5aac3", "040014ba2ac7e17e79582df3a41c7dbe600649bb19d2ea"],
 } as const;
 

@@ -106,7 +106,7 @@ export function parseStunResponse(
   ) {
     return undefined;
   }
-  for (let at = headerLength; at + 4 <= datagram.length; ) {
+  for (let at = headerLength; at + 4 <= datagram.length;) {
     const length = datagram.readUInt16BE(at + 2);
     const end = at + 4 + length;
     if (end > datagram.length) {

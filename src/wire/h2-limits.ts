@@ -1,0 +1,85 @@
+// What an HTTP/2 peer may do to us, and how a connection that went too far is named.
+
+/** Bounds on one connection. Rates count within a window of ten seconds of the clock that is passed in. */
+export interface H2Limits {
+  /** Streams the peer may have open at once; further ones are refused. At least 128 for control clients (protocol §2.7). */
+  readonly streams: number;
+  /** Bytes of one compressed header block, with all its CONTINUATION frames. */
+  readonly headerBlock: number;
+  /** Bytes of one header list, counted as RFC 9113 §6.5.2 does. A longer one resets its stream. */
+  readonly headerList: number;
+  readonly continuations: number;
+  /** RST_STREAM frames, and streams refused, in ten seconds. */
+  readonly resets: number;
+  readonly pings: number;
+  readonly settings: number;
+  /** DATA frames without content that do not end their stream. */
+  readonly emptyData: number;
+}
+
+export const defaultLimits: H2Limits = {
+  streams: 256,
+  headerBlock: 32_768,
+  headerList: 32_768,
+  continuations: 8,
+  resets: 400,
+  pings: 100,
+  settings: 20,
+  emptyData: 100,
+};
+
+export const rateWindowMs = 10_000;
+
+export type H2FaultReason =
+  | "bad-preface"
+  | "frame-size"
+  | "padding"
+  | "protocol"
+  | "compression"
+  | "flow-control"
+  | "header-block-too-large"
+  | "too-many-continuations"
+  | "reset-flood"
+  | "ping-flood"
+  | "settings-flood"
+  | "empty-data-flood";
+
+/** Why a connection ended. The GOAWAY that says so is in the output already. */
+export interface H2Fault {
+  readonly reason: H2FaultReason;
+  /** RFC 9113 §7. */
+  readonly code: number;
+}
+
+/** Counts what a peer may do only so often. */
+export class RateCounters {
+  #since = 0;
+  #resets = 0;
+  #pings = 0;
+  #settings = 0;
+  #emptyData = 0;
+
+  /** Starts a new window when the last has passed; `now` is in milliseconds on any clock that does not go back. */
+  tick(now: number): void {
+    if (now - this.#since >= rateWindowMs) {
+      this.#since = now;
+      this.#resets = 0;
+      this.#pings = 0;
+      this.#settings = 0;
+      this.#emptyData = 0;
+    }
+  }
+
+  reset(limits: H2Limits): boolean {
+    return ++this.#resets <= limits.resets;
+  }
+  ping(limits: H2Limits): boolean {
+    return ++this.#pings <= limits.pings;
+  }
+  settings(limits: H2Limits): boolean {
+    return ++this.#settings <= limits.settings;
+  }
+  emptyData(limits: H2Limits): boolean {
+    return ++this.#emptyData <= limits.emptyData;
+  }
+}
