@@ -31,12 +31,14 @@ export interface PendingRegistration extends Waiting {
   readonly registration: Registration;
 }
 
-/** An SSH session on `destination` that the policy lets through only after its user has confirmed it. */
-export interface PendingCheck extends Waiting {
-  readonly kind: "ssh-check";
+/** An SSH session that the policy lets through only after its user has confirmed it. */
+export interface SshCheck {
   readonly sourceNode: NodeId;
   readonly destinationNode: NodeId;
   readonly localUser: string;
+}
+export interface PendingCheck extends Waiting, SshCheck {
+  readonly kind: "ssh-check";
 }
 
 export type PendingEntry = PendingRegistration | PendingCheck;
@@ -56,7 +58,9 @@ export type WaitOutcome =
 export interface Pending {
   /** The same machine with the same node key keeps its id, and its link stays good; what it said last is what counts. */
   open(registration: Registration, source: string): AuthId;
-  openCheck(check: Pick<PendingCheck, "sourceNode" | "destinationNode" | "localUser">, source: string): AuthId;
+  /** Like `open` with an id the caller chose (`debug create-node`); undefined when an entry has that id already. */
+  openAs(id: AuthId, registration: Registration, source: string): AuthId | undefined;
+  openCheck(check: SshCheck, source: string): AuthId;
   /** The entry while it is undecided. */
   get(id: string): PendingEntry | undefined;
   /** Undecided entries, oldest first. */
@@ -65,8 +69,8 @@ export interface Pending {
   settle(id: string, settlement: Settlement): boolean;
   /** Waits for the decision on a registration of this machine. */
   wait(id: string, machineKey: MachineKey, signal: AbortSignal, timeoutMs: number): Promise<WaitOutcome>;
-  /** Waits for the decision on an SSH check whose destination is this node. */
-  waitCheck(id: string, destination: NodeId, signal: AbortSignal, timeoutMs: number): Promise<WaitOutcome>;
+  /** Waits for the decision on exactly this SSH check; an id that was given for another one is unknown here. */
+  waitCheck(id: string, check: SshCheck, signal: AbortSignal, timeoutMs: number): Promise<WaitOutcome>;
 }
 
 export interface PendingOptions {
@@ -174,29 +178,30 @@ export function createPending(options: PendingOptions): Pending {
     }
   }
 
-  type Body =
-    | Pick<PendingRegistration, "kind" | "registration">
-    | Pick<PendingCheck, "kind" | "sourceNode" | "destinationNode" | "localUser">;
+  type Body = Pick<PendingRegistration, "kind" | "registration"> | ({ readonly kind: "ssh-check" } & SshCheck);
 
-  function openSlot(body: Body, sameness: string, asker: string, source: string): AuthId {
+  function randomId(): AuthId {
+    return `hskey-authreq-${Buffer.from(randomBytes(18)).toString("base64url")}` as AuthId;
+  }
+
+  function openSlot(body: Body, sameness: string, asker: string, source: string, id = randomId()): AuthId {
     dropExpired();
     const now = clock.now();
     const known = slots.get(bySameness.get(sameness) ?? "");
     if (known !== undefined && known.settlement === undefined) {
-      const id = known.entry.id;
+      const knownId = known.entry.id;
       known.entry = {
         ...body,
-        id,
+        id: knownId,
         source: known.entry.source,
         createdAt: known.entry.createdAt,
         expiresAt: now + ttlMs,
       };
-      slots.delete(id);
-      slots.set(id, known);
-      return id;
+      slots.delete(knownId);
+      slots.set(knownId, known);
+      return knownId;
     }
     makeRoom(asker);
-    const id = `hskey-authreq-${Buffer.from(randomBytes(18)).toString("base64url")}` as AuthId;
     slots.set(id, {
       entry: { ...body, id, source, createdAt: now, expiresAt: now + ttlMs },
       settlement: undefined,
@@ -243,8 +248,15 @@ export function createPending(options: PendingOptions): Pending {
       const sameness = `register ${registration.machineKey} ${registration.nodeKey}`;
       return openSlot({ kind: "register", registration }, sameness, registration.machineKey, source);
     },
+    openAs(id, registration, source) {
+      if (live(id) !== undefined) {
+        return undefined;
+      }
+      const sameness = `register ${registration.machineKey} ${registration.nodeKey}`;
+      return openSlot({ kind: "register", registration }, sameness, registration.machineKey, source, id);
+    },
     openCheck({ sourceNode, destinationNode, localUser }, source) {
-      const sameness = `ssh ${sourceNode} ${destinationNode} ${localUser}`;
+      const sameness = samenessOf({ sourceNode, destinationNode, localUser });
       const body = { kind: "ssh-check", sourceNode, destinationNode, localUser } as const;
       return openSlot(body, sameness, `node ${sourceNode}`, source);
     },
@@ -276,15 +288,15 @@ export function createPending(options: PendingOptions): Pending {
       }
       return waitFor(slot, signal, timeoutMs);
     },
-    waitCheck(id, destination, signal, timeoutMs) {
+    waitCheck(id, check, signal, timeoutMs) {
       const slot = live(id);
-      const entry = slot?.entry;
-      if (slot === undefined || entry?.kind !== "ssh-check" || entry.destinationNode !== destination) {
-        return unknown;
-      }
-      return waitFor(slot, signal, timeoutMs);
+      return slot === undefined || slot.sameness !== samenessOf(check) ? unknown : waitFor(slot, signal, timeoutMs);
     },
   };
+}
+
+function samenessOf(check: SshCheck): string {
+  return `ssh ${check.sourceNode} ${check.destinationNode} ${check.localUser}`;
 }
 
 function addTo(index: Map<string, Set<string>>, key: string, id: string): void {

@@ -1,0 +1,185 @@
+// protobuf's JSON mapping as grpc-gateway speaks it (headscale reference §3.2). Out: camelCase, 64-bit numbers as
+// strings, RFC 3339 times, enum names, unset fields written. In: camelCase or snake_case, numbers or their text, unknown
+// fields skipped, null is unset.
+import { fieldOf } from "./message.ts";
+import type { FieldKind, MessageType, NamedField } from "./message.ts";
+import { parseTimestamp, timestampText } from "./timestamp.ts";
+import type { Json } from "../wire/tailcfg.ts";
+
+export type Decoded<Value> =
+  | { readonly ok: true; readonly value: Value }
+  | { readonly ok: false; readonly problem: string };
+
+type JsonObject = { [key: string]: Json };
+
+/** A message's value as a JSON-ready object. */
+export function toJson<Value extends object>(type: MessageType<Value>, value: Value): Json {
+  const out: JsonObject = {};
+  for (const field of type.fields) {
+    const own = fieldOf(value, field.local);
+    if (field.repeated) {
+      out[field.local] = Array.isArray(own) ? own.map((item) => itemToJson(field.kind, item)) : [];
+    } else {
+      out[field.local] = itemToJson(field.kind, own);
+    }
+  }
+  return out;
+}
+
+function itemToJson(kind: FieldKind, value: unknown): Json {
+  switch (kind.is) {
+    case "string":
+    case "enum":
+      return typeof value === "string" ? value : "";
+    case "bool":
+      return value === true;
+    case "u64":
+      return String(value);
+    case "number":
+      return typeof value === "number" ? value : 0;
+    case "time":
+      return typeof value === "number" ? timestampText(value) : null;
+    case "message":
+      return typeof value === "object" && value !== null ? toJson(kind.type, value) : null;
+    case "json":
+      return value as Json;
+  }
+}
+
+/** Reads a message from parsed JSON; `problem` names the field. */
+export function fromJson<Value extends object>(type: MessageType<Value>, input: unknown): Decoded<Value> {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) {
+    return { ok: false, problem: `expected an object for ${type.name}` };
+  }
+  const value: Record<string, unknown> = Object.fromEntries(Object.entries(type.unset));
+  for (const field of type.fields) {
+    const given = ownValue(input, field);
+    if (given === undefined || given === null) {
+      continue;
+    }
+    const decoded = field.repeated ? listFromJson(field, given) : itemFromJson(field.kind, given);
+    if (!decoded.ok) {
+      return { ok: false, problem: `invalid value for field ${field.local}: ${decoded.problem}` };
+    }
+    value[field.local] = decoded.value;
+  }
+  return { ok: true, value: value as Value };
+}
+
+function ownValue(input: object, field: NamedField): unknown {
+  if (Object.hasOwn(input, field.local)) {
+    return fieldOf(input, field.local);
+  }
+  return Object.hasOwn(input, field.snake) ? fieldOf(input, field.snake) : undefined;
+}
+
+function listFromJson(field: NamedField, given: unknown): Decoded<unknown> {
+  if (!Array.isArray(given)) {
+    return { ok: false, problem: "expected a list" };
+  }
+  const items: unknown[] = [];
+  for (const item of given) {
+    const decoded = itemFromJson(field.kind, item);
+    if (!decoded.ok) {
+      return decoded;
+    }
+    items.push(decoded.value);
+  }
+  return { ok: true, value: items };
+}
+
+function itemFromJson(kind: FieldKind, given: unknown): Decoded<unknown> {
+  switch (kind.is) {
+    case "string":
+      return typeof given === "string" ? { ok: true, value: given } : wrong("a string", given);
+    case "bool":
+      return typeof given === "boolean" ? { ok: true, value: given } : wrong("true or false", given);
+    case "u64":
+      return typeof given === "string" || typeof given === "number"
+        ? unsignedFromText(String(given))
+        : wrong("a number", given);
+    case "number":
+      return typeof given === "number" ? { ok: true, value: given } : wrong("a number", given);
+    case "time":
+      return typeof given === "string" ? timeFromText(given) : wrong("a time", given);
+    case "enum":
+      return enumFromJson(kind.type.names, given);
+    case "message":
+      return fromJson(kind.type, given);
+    case "json":
+      return { ok: true, value: given };
+  }
+}
+
+function enumFromJson(names: readonly string[], given: unknown): Decoded<string> {
+  const name = typeof given === "number" ? names[given] : names.find((candidate) => candidate === given);
+  return name === undefined ? wrong("one of its names", given) : { ok: true, value: name };
+}
+
+function unsignedFromText(text: string): Decoded<number> {
+  const number = /^\d{1,20}$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isSafeInteger(number) ? { ok: true, value: number } : wrong("a number", text);
+}
+
+/** Year 1 is protobuf's and Go's way to say "no time". */
+const noTimeBefore = -62_135_510_400_000;
+
+function timeFromText(text: string): Decoded<number | null> {
+  const ms = parseTimestamp(text);
+  if (ms === undefined) {
+    return wrong("a time like 2026-01-02T15:04:05Z", text);
+  }
+  return { ok: true, value: ms < noTimeBefore ? null : ms };
+}
+
+function wrong(expected: string, given: unknown): { readonly ok: false; readonly problem: string } {
+  const shown = JSON.stringify(given) ?? String(given);
+  return { ok: false, problem: `expected ${expected}, not ${shown.slice(0, 80)}` };
+}
+
+/**
+ * Reads one field from the text of a path or query, as grpc-gateway does: the same forms as JSON, without quotes.
+ * Repeated fields take every occurrence.
+ */
+export function fieldFromText(field: NamedField, texts: readonly string[]): Decoded<unknown> {
+  const items: unknown[] = [];
+  for (const text of texts) {
+    const decoded = itemFromText(field.kind, text);
+    if (!decoded.ok) {
+      return { ok: false, problem: `type mismatch, parameter: ${field.snake}, error: ${decoded.problem}` };
+    }
+    items.push(decoded.value);
+  }
+  return { ok: true, value: field.repeated ? items : items.at(-1) };
+}
+
+function itemFromText(kind: FieldKind, text: string): Decoded<unknown> {
+  switch (kind.is) {
+    case "string":
+      return { ok: true, value: text };
+    case "bool":
+      return boolFromText(text);
+    case "u64":
+      return unsignedFromText(text);
+    case "number":
+      return /^-?\d{1,15}(\.\d{1,6})?$/.test(text) ? { ok: true, value: Number(text) } : wrong("a number", text);
+    case "time":
+      return text === "" ? { ok: true, value: null } : timeFromText(text);
+    case "enum":
+      return enumFromJson(kind.type.names, /^\d{1,3}$/.test(text) ? Number(text) : text);
+    case "message":
+    case "json":
+      return wrong("a body", text);
+  }
+}
+
+/** What Go's strconv.ParseBool takes. */
+function boolFromText(text: string): Decoded<boolean> {
+  if (["1", "t", "T", "true", "TRUE", "True"].includes(text)) {
+    return { ok: true, value: true };
+  }
+  if (["0", "f", "F", "false", "FALSE", "False"].includes(text)) {
+    return { ok: true, value: false };
+  }
+  return wrong("true or false", text);
+}

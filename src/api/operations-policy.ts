@@ -1,0 +1,50 @@
+// The policy as a text, and the server's health.
+import type { PolicyVersion, TailnetCommands } from "../tailnet/contract.ts";
+import { CheckPolicy, GetPolicy, Health, SetPolicy } from "./calls.ts";
+import { operation } from "./operation.ts";
+import type { Operation } from "./operation.ts";
+import { answer, refusal, refuse } from "./rpc-error.ts";
+
+export async function latestPolicy(tailnet: TailnetCommands): Promise<PolicyVersion | undefined> {
+  const versions = await tailnet.policyHistory();
+  return versions.reduce<PolicyVersion | undefined>(
+    (latest, version) => (latest === undefined || version.id > latest.id ? version : latest),
+    undefined,
+  );
+}
+
+const getPolicy = operation(GetPolicy, async ({ tailnet, policySource }) => {
+  if (policySource.mode === "file") {
+    const text = await policySource.readFile?.();
+    return text === undefined
+      ? refuse("Unknown", "loading ACL policy: acl policy not found")
+      : answer({ policy: text, updatedAt: null });
+  }
+  const latest = await latestPolicy(tailnet);
+  return latest === undefined
+    ? refuse("Unknown", "loading ACL policy: acl policy not found")
+    : answer({ policy: latest.text, updatedAt: latest.setAt });
+});
+
+const setPolicy = operation(SetPolicy, async ({ tailnet, policySource }, { policy }, { actor }) => {
+  if (policySource.mode !== "database") {
+    return refuse("Unknown", "update is disabled for modes other than 'database'");
+  }
+  const set = await tailnet.setPolicy(actor, policy);
+  return set.ok
+    ? answer({ policy: set.value.text, updatedAt: set.value.setAt })
+    : refusal(set.error, { invalid: "Unknown" }, "setting policy: ");
+});
+
+const checkPolicy = operation(CheckPolicy, async (deps, { policy }) => {
+  const checked = await deps.checkPolicy(policy);
+  return checked.ok ? answer({}) : refusal(checked.error);
+});
+
+const health = operation(Health, async ({ databaseHealthy }) =>
+  (await databaseHealthy())
+    ? answer({ databaseConnectivity: true })
+    : refuse("Internal", "the database does not answer"),
+);
+
+export const policyOperations: readonly Operation[] = [getPolicy, setPolicy, checkPolicy, health];

@@ -1,0 +1,154 @@
+// REST /api/v1 over node:http. No framework: the dialect fixes every status, error body and even the answer to a wrong
+// method (headscale reference §3.2), so there would be little left for one to do.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AnyCall } from "./call.ts";
+import { fieldFromText, fromJson, toJson } from "./json-dialect.ts";
+import type { Decoded } from "./json-dialect.ts";
+import type { NamedField } from "./message.ts";
+import type { Caller, Operation, OperationDeps } from "./operation.ts";
+import { readBody } from "./read-body.ts";
+import { createRouter } from "./router.ts";
+import { httpStatus, rpcCodeNumber } from "./rpc-error.ts";
+import type { RpcError } from "./rpc-error.ts";
+import { mayCall } from "./scopes.ts";
+
+export interface RestOptions {
+  readonly deps: OperationDeps;
+  readonly operations: readonly Operation[];
+  /** A bug: thrown by an operation. The client learns nothing of it. */
+  readonly onFault: (fault: unknown) => void;
+}
+
+/** Answers one request whose caller is known. Paths outside /api/v1 get a plain 404. */
+export type Rest = (request: IncomingMessage, response: ServerResponse, caller: Caller) => Promise<void>;
+
+export function createRest({ deps, operations, onFault }: RestOptions): Rest {
+  const route = createRouter(operations);
+  return async (request, response, caller) => {
+    const target = splitTarget(request.url ?? "/");
+    if (!target.path.startsWith("/api/v1/") && target.path !== "/api/v1") {
+      sendText(response, 404, "404 page not found");
+      return;
+    }
+    const found = route(request.method ?? "GET", target.path);
+    switch (found.kind) {
+      case "unknown":
+        sendError(response, { code: "NotFound", message: "Not Found" });
+        return;
+      case "wrong-method":
+        sendError(response, { code: "Unimplemented", message: "Method Not Allowed" });
+        return;
+      case "found":
+        break;
+    }
+    const { operation, params } = found;
+    if (!mayCall(caller.scopes, operation.call.scope)) {
+      const message = `this API key lacks the scope ${operation.call.scope}`;
+      sendError(response, { code: "PermissionDenied", message });
+      return;
+    }
+    const body = await readBody(request);
+    switch (body.kind) {
+      case "aborted":
+        return;
+      case "too-large":
+        response.setHeader("connection", "close");
+        sendError(response, { code: "ResourceExhausted", message: "request body too large" }, 413);
+        return;
+      case "whole":
+        break;
+    }
+    const input = decodeInput(operation.call, params, target.query, body.text);
+    if (!input.ok) {
+      sendError(response, { code: "InvalidArgument", message: input.problem });
+      return;
+    }
+    try {
+      const result = await operation.run(deps, caller, input.value);
+      if (result.ok) {
+        sendJson(response, 200, toJson(operation.call.response, result.value));
+      } else {
+        sendError(response, result.error);
+      }
+    } catch (fault) {
+      onFault(fault);
+      sendError(response, { code: "Internal", message: "internal error" });
+    }
+  };
+}
+
+function splitTarget(url: string): { readonly path: string; readonly query: URLSearchParams } {
+  const mark = url.indexOf("?");
+  return mark === -1
+    ? { path: url, query: new URLSearchParams() }
+    : { path: url.slice(0, mark), query: new URLSearchParams(url.slice(mark + 1)) };
+}
+
+/** The request message from path, query and body, as the call says. */
+export function decodeInput(
+  call: AnyCall,
+  params: ReadonlyMap<string, string>,
+  query: URLSearchParams,
+  bodyText: string,
+): Decoded<object> {
+  let value: Readonly<Record<string, unknown>> = { ...call.request.unset };
+  if (call.input !== "query" && bodyText.trim() !== "") {
+    const body = decodeBody(call, bodyText);
+    if (!body.ok) {
+      return body;
+    }
+    value = { ...value, ...body.value };
+  }
+  const fromQuery = (field: NamedField): readonly string[] =>
+    call.input === "body"
+      ? []
+      : [...query.getAll(field.local), ...(field.snake === field.local ? [] : query.getAll(field.snake))];
+  for (const field of call.request.fields) {
+    const inPath = params.get(field.snake);
+    const texts = inPath === undefined ? fromQuery(field) : [inPath];
+    if (texts.length > 0) {
+      const decoded = fieldFromText(field, texts);
+      if (!decoded.ok) {
+        return decoded;
+      }
+      value = { ...value, [field.local]: decoded.value };
+    }
+  }
+  return { ok: true, value };
+}
+
+function decodeBody(call: AnyCall, text: string): Decoded<object> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (fault) {
+    return { ok: false, problem: `syntax error in the request body: ${fault instanceof Error ? fault.message : ""}` };
+  }
+  // grpc-gateway takes a bare null for an empty message.
+  return parsed === null ? { ok: true, value: {} } : fromJson(call.request, parsed);
+}
+
+export function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  send(response, status, "application/json", JSON.stringify(value));
+}
+
+export function sendError(response: ServerResponse, error: RpcError, status = httpStatus(error.code)): void {
+  sendJson(response, status, { code: rpcCodeNumber(error.code), message: error.message, details: [] });
+}
+
+export function sendText(response: ServerResponse, status: number, text: string): void {
+  send(response, status, "text/plain; charset=utf-8", text);
+}
+
+export function send(response: ServerResponse, status: number, contentType: string, body: string): void {
+  if (response.headersSent || response.destroyed) {
+    return;
+  }
+  response.statusCode = status;
+  response.setHeader("content-type", contentType);
+  response.setHeader("content-length", Buffer.byteLength(body));
+  // Answers hold keys and names: no cache may keep them.
+  response.setHeader("cache-control", "no-store");
+  response.setHeader("x-content-type-options", "nosniff");
+  response.end(body);
+}
