@@ -1,0 +1,466 @@
+// One Noise connection: socket, records, HTTP/2. It gathers requests whole, writes replies and map messages, and holds
+// little whatever the client does: request bodies are bounded, map messages wait as references to bytes that all
+// sessions share and are sealed only as the socket takes them, a client that does not read is reported and then cut.
+import type { MapMessage, SessionId } from "../netmap/contract.ts";
+import { errorCodes } from "../wire/h2-frames.ts";
+import { defaultLimits } from "../wire/h2-limits.ts";
+import { H2Server, type RequestHead, responseHead, type ServerEvents } from "../wire/h2-server.ts";
+import type { MachineKey } from "../wire/ids.ts";
+import type { SessionKeys } from "../wire/noise.ts";
+import { RecordReader, RecordWriter } from "../wire/record.ts";
+import { BodyBuffer, type BodyBudget } from "./body-buffer.ts";
+import type { EdgeReply } from "./edge-link.ts";
+import type { Transport } from "./transport.ts";
+
+/** Largest request body. */
+export const maxBody = 1024 * 1024;
+/** Bytes sealed in one go; a socket holds about as much before it is full. */
+const sealStep = 65_536;
+/** A session with more unsent bytes is blocked … */
+const blockedAbove = 262_144;
+/** … until it has fewer than this. */
+const drainedBelow = 32_768;
+/** Unsent bytes that no well-behaved client can cause. */
+const cutAbove = 64 * 1024 * 1024;
+
+const limits = { ...defaultLimits, streams: 128 };
+
+/** What the owner of connections is told. */
+export interface ConnectionOwner {
+  request(connection: Connection, stream: number, head: RequestHead, body: Uint8Array): void;
+  /** The client took back a request that was handed up, or its connection ended. */
+  streamGone(connection: Connection, stream: number): void;
+  sessionGone(session: SessionId): void;
+  blocked(session: SessionId): void;
+  drained(session: SessionId): void;
+  /** There is something to write; `flush` is to be called soon. */
+  dirty(connection: Connection): void;
+  closed(connection: Connection): void;
+  readonly bodies: BodyBudget;
+}
+
+interface Receiving {
+  readonly kind: "receiving";
+  readonly head: RequestHead;
+  readonly body: BodyBuffer;
+}
+interface Waiting {
+  readonly kind: "waiting";
+}
+interface Streaming {
+  readonly kind: "streaming";
+  readonly session: SessionId;
+  readonly queue: MapMessage[];
+  /** Bytes of the first message that have been written. */
+  written: number;
+  /** Bytes of the queue not yet written. */
+  unsent: number;
+  blocked: boolean;
+  ending: boolean;
+}
+type StreamState = Receiving | Waiting | Streaming;
+
+export interface ConnectionOptions {
+  readonly transport: Transport;
+  readonly keys: SessionKeys;
+  readonly machineKey: MachineKey;
+  readonly capVersion: number;
+  readonly source: string;
+  readonly owner: ConnectionOwner;
+  /** Milliseconds on a clock that does not go back. */
+  readonly now: () => number;
+}
+
+export class Connection implements ServerEvents {
+  readonly machineKey: MachineKey;
+  readonly capVersion: number;
+  readonly source: string;
+  readonly openedAt: number;
+  /** Set once a reply said that the machine is known; until then it is a stranger's connection. */
+  known = false;
+  /** When the client was last heard. */
+  heardAt: number;
+  /** When the socket last took bytes, or had nothing to take. */
+  progressAt: number;
+  /** A request has come, so the client holds the keys it claims. */
+  proven = false;
+  readonly #transport: Transport;
+  readonly #owner: ConnectionOwner;
+  readonly #now: () => number;
+  readonly #reader: RecordReader;
+  readonly #writer: RecordWriter;
+  readonly #h2: H2Server;
+  readonly #streams = new Map<number, StreamState>();
+  readonly #out: Uint8Array[] = [];
+  #outBytes = 0;
+  #full = false;
+  #dirty = false;
+  #state: "open" | "ending" | "closed" = "open";
+
+  constructor(options: ConnectionOptions) {
+    this.machineKey = options.machineKey;
+    this.capVersion = options.capVersion;
+    this.source = options.source;
+    this.#transport = options.transport;
+    this.#owner = options.owner;
+    this.#now = options.now;
+    this.openedAt = this.heardAt = this.progressAt = options.now();
+    this.#reader = new RecordReader(options.keys.receiveKey);
+    this.#writer = new RecordWriter(options.keys.sendKey);
+    this.#h2 = new H2Server(this, limits);
+  }
+
+  /** `greeting` (the handshake's answer) and the server's first frames leave in one write. */
+  start(greeting: Uint8Array): void {
+    const first = this.#takeOutput(Number.MAX_SAFE_INTEGER);
+    this.#transport.write(first === undefined ? greeting : Buffer.concat([greeting, first]));
+    this.#transport.start({
+      data: (bytes) => this.#received(bytes),
+      drain: () => {
+        this.#full = false;
+        this.progressAt = this.#now();
+        this.flush();
+      },
+      closed: () => this.#closed(),
+    });
+  }
+
+  /** Streams that are open: requests and sessions. */
+  get busy(): boolean {
+    return this.#streams.size > 0;
+  }
+  get hasSession(): boolean {
+    for (const state of this.#streams.values()) {
+      if (state.kind === "streaming") {
+        return true;
+      }
+    }
+    return false;
+  }
+  /** Something waits for the client to read. */
+  get waitsForClient(): boolean {
+    return this.#full || this.#outBytes > 0;
+  }
+
+  // ---- from the client
+
+  #received(bytes: Uint8Array): void {
+    if (this.#state !== "open") {
+      return;
+    }
+    this.heardAt = this.#now();
+    const fault = this.#reader.push(bytes, (plaintext) => {
+      if (this.#state === "open" && this.#h2.push(plaintext, this.heardAt) !== undefined) {
+        // The GOAWAY is in the output.
+        this.close();
+      }
+    });
+    if (fault !== undefined) {
+      this.destroy();
+      return;
+    }
+    this.#markDirty();
+  }
+
+  request(stream: number, head: RequestHead): void {
+    this.proven = true;
+    this.#streams.set(stream, { kind: "receiving", head, body: new BodyBuffer(this.#owner.bodies, maxBody) });
+  }
+
+  data(stream: number, slice: Uint8Array): void {
+    const state = this.#streams.get(stream);
+    if (state?.kind !== "receiving") {
+      return;
+    }
+    switch (state.body.append(slice)) {
+      case "ok":
+        return;
+      case "too-large":
+        this.#refuse(stream, 413, "request body too large");
+        return;
+      case "no-room":
+        this.#refuse(stream, 503, "server busy");
+        return;
+    }
+  }
+
+  end(stream: number): void {
+    const state = this.#streams.get(stream);
+    if (state?.kind !== "receiving") {
+      return;
+    }
+    this.#streams.set(stream, { kind: "waiting" });
+    const body = state.body.take();
+    this.#owner.request(this, stream, state.head, body);
+  }
+
+  reset(stream: number): void {
+    this.#forget(stream);
+  }
+
+  writable(stream: number): void {
+    const state = this.#streams.get(stream);
+    if (state?.kind === "streaming") {
+      this.#pump(stream, state);
+    }
+  }
+
+  #refuse(stream: number, status: number, text: string): void {
+    this.#forget(stream);
+    const body = Buffer.from(text);
+    this.#h2.finish(stream, replyHead(status, "text/plain; charset=utf-8"), { chunks: [body], length: body.length });
+    // The client need not send the rest.
+    this.#h2.reset(stream, errorCodes.noError);
+  }
+
+  #forget(stream: number): void {
+    const state = this.#streams.get(stream);
+    this.#streams.delete(stream);
+    switch (state?.kind) {
+      case undefined:
+        return;
+      case "receiving":
+        state.body.discard();
+        return;
+      case "waiting":
+        this.#owner.streamGone(this, stream);
+        return;
+      case "streaming":
+        this.#owner.sessionGone(state.session);
+        return;
+    }
+  }
+
+  // ---- to the client
+
+  reply(stream: number, reply: EdgeReply): void {
+    if (this.#streams.get(stream)?.kind !== "waiting") {
+      return;
+    }
+    this.#streams.delete(stream);
+    this.#h2.finish(stream, replyHead(reply.status, reply.contentType, reply.headers), {
+      chunks: [reply.body],
+      length: reply.body.length,
+    });
+    this.#markDirty();
+  }
+
+  /** False when the stream has gone meanwhile. */
+  openSession(stream: number, session: SessionId): boolean {
+    if (this.#streams.get(stream)?.kind !== "waiting") {
+      return false;
+    }
+    this.#streams.set(stream, {
+      kind: "streaming",
+      session,
+      queue: [],
+      written: 0,
+      unsent: 0,
+      blocked: false,
+      ending: false,
+    });
+    this.#h2.writeHead(stream, replyHead(200, "application/json"), false);
+    this.#markDirty();
+    return true;
+  }
+
+  deliver(stream: number, message: MapMessage): void {
+    const state = this.#streams.get(stream);
+    if (state?.kind !== "streaming" || state.ending) {
+      return;
+    }
+    state.queue.push(message);
+    state.unsent += message.length;
+    this.#pump(stream, state);
+    const held = state.unsent + this.#outBytes;
+    if (held > cutAbove) {
+      this.destroy();
+    } else if (held > blockedAbove) {
+      this.#block(state);
+    }
+    this.#markDirty();
+  }
+
+  endSession(stream: number): void {
+    const state = this.#streams.get(stream);
+    if (state?.kind === "streaming" && !state.ending) {
+      state.ending = true;
+      this.#pump(stream, state);
+      this.#markDirty();
+    }
+  }
+
+  #block(state: Streaming): void {
+    if (!state.blocked) {
+      state.blocked = true;
+      this.#owner.blocked(state.session);
+    }
+  }
+
+  /** Moves as much of the queue as the windows let out into the HTTP/2 output. */
+  #pump(stream: number, state: Streaming): void {
+    let message = state.queue[0];
+    while (message !== undefined) {
+      const taken = this.#h2.writeData(stream, message, state.written, false);
+      if (taken < 0) {
+        return;
+      }
+      state.written += taken;
+      state.unsent -= taken;
+      if (state.written < message.length) {
+        return;
+      }
+      state.queue.shift();
+      state.written = 0;
+      message = state.queue[0];
+    }
+    if (state.ending) {
+      this.#streams.delete(stream);
+      this.#h2.finishBody(stream, { chunks: [], length: 0 });
+      // The client has more to say on this stream only by mistake.
+      this.#h2.reset(stream, errorCodes.noError);
+      this.#owner.sessionGone(state.session);
+    }
+  }
+
+  #markDirty(): void {
+    if (!this.#dirty && this.#state !== "closed") {
+      this.#dirty = true;
+      this.#owner.dirty(this);
+    }
+  }
+
+  /** Seals and writes as much as the socket takes. */
+  flush(): void {
+    this.#dirty = false;
+    if (this.#state === "closed") {
+      return;
+    }
+    while (!this.#full) {
+      const sealed = this.#takeOutput(sealStep);
+      if (sealed === undefined) {
+        break;
+      }
+      if (sealed.length === 0) {
+        this.destroy();
+        return;
+      }
+      this.#full = !this.#transport.write(sealed);
+    }
+    if (!this.#full) {
+      this.progressAt = this.#now();
+      this.#tellDrained();
+      if (this.#state === "ending") {
+        this.#transport.end();
+      }
+    }
+  }
+
+  #tellDrained(): void {
+    for (const state of this.#streams.values()) {
+      if (state.kind === "streaming" && state.blocked && state.unsent + this.#outBytes < drainedBelow) {
+        state.blocked = false;
+        this.#owner.drained(state.session);
+      }
+    }
+  }
+
+  /** Up to `limit` bytes of output as records; undefined when there is none, empty when the key is exhausted. */
+  #takeOutput(limit: number): Buffer | undefined {
+    const output = this.#h2.output;
+    for (const chunk of output.chunks) {
+      this.#out.push(chunk);
+    }
+    this.#outBytes += output.length;
+    output.clear();
+    if (this.#outBytes === 0) {
+      return undefined;
+    }
+    if (this.#outBytes <= limit) {
+      const sealed = this.#writer.seal(this.#out, this.#outBytes);
+      this.#out.length = 0;
+      this.#outBytes = 0;
+      return sealed ?? Buffer.alloc(0);
+    }
+    let count = 0;
+    let length = 0;
+    while (length < limit) {
+      length += this.#out[count]?.length ?? 0;
+      count++;
+    }
+    const chunks = this.#out.splice(0, count);
+    const last = chunks[count - 1];
+    if (last !== undefined && length > limit) {
+      const keep = last.length - (length - limit);
+      chunks[count - 1] = last.subarray(0, keep);
+      this.#out.unshift(last.subarray(keep));
+    }
+    this.#outBytes -= limit;
+    return this.#writer.seal(chunks, limit) ?? Buffer.alloc(0);
+  }
+
+  // ---- its end
+
+  /** An HTTP/2 ping: any answer shows in `heardAt`. */
+  ping(): void {
+    this.#h2.output.add(pingFrame);
+    this.#markDirty();
+  }
+
+  /** No further requests are taken; the socket ends when all is written. */
+  close(): void {
+    if (this.#state !== "open") {
+      return;
+    }
+    if (this.#h2.fault === undefined) {
+      this.#h2.goaway(errorCodes.noError);
+    }
+    this.#state = "ending";
+    for (const stream of this.#streams.keys()) {
+      this.#forget(stream);
+    }
+    this.#markDirty();
+  }
+
+  destroy(): void {
+    this.#transport.destroy();
+  }
+
+  #closed(): void {
+    if (this.#state === "closed") {
+      return;
+    }
+    this.#state = "closed";
+    for (const stream of this.#streams.keys()) {
+      this.#forget(stream);
+    }
+    this.#out.length = 0;
+    this.#outBytes = 0;
+    this.#owner.closed(this);
+  }
+}
+
+/** PING, eight zero bytes (RFC 9113 §6.7). */
+const pingFrame: Uint8Array = Buffer.from("0000080600000000000000000000000000", "hex");
+
+const heads = new Map<string, Uint8Array>();
+
+/** Header blocks carry no state, so the few there are can be shared. */
+function replyHead(
+  status: number,
+  contentType: string,
+  headers: readonly (readonly [name: string, value: string])[] = [],
+): Uint8Array {
+  const fields: (readonly [string, string])[] = contentType === "" ? [] : [["content-type", contentType]];
+  if (headers.length > 0) {
+    return responseHead(status, [...fields, ...headers]);
+  }
+  const name = `${status} ${contentType}`;
+  const known = heads.get(name);
+  if (known !== undefined) {
+    return known;
+  }
+  const block = responseHead(status, fields);
+  heads.set(name, block);
+  return block;
+}

@@ -1,0 +1,113 @@
+// The main listener: HTTP/1.1 with bounds on headers, time and size, with or without TLS. Requests go to the first
+// handler that takes them, upgrades by their path.
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { type HttpHandler, pathOf, sendText, setSecurityHeaders } from "./http-handler.ts";
+import type { Log } from "./log.ts";
+import { refuseUpgrade } from "./ts2021.ts";
+
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+export interface ListenerOptions {
+  readonly handlers: readonly HttpHandler[];
+  /** By path. */
+  readonly upgrades: ReadonlyMap<string, UpgradeHandler>;
+  readonly log: Log;
+  /** PEM; undefined is plain HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+}
+
+export interface Listener {
+  readonly server: Server;
+  listen(host: string, port: number): Promise<AddressInfo>;
+  /** Accepts nothing more and ends idle connections. */
+  close(): Promise<void>;
+}
+
+const bounds = {
+  /** Bytes of all header lines. */
+  maxHeaderSize: 16_384,
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 30_000,
+  connectionsCheckingInterval: 2000,
+  // A body may be on its way; the answer says what is wrong.
+  rejectNonStandardBodyWrites: false,
+} as const;
+
+export function createListener({ handlers, upgrades, log, tls }: ListenerOptions): Listener {
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    setSecurityHeaders(response);
+    try {
+      if (!handlers.some((handler) => handler(request, response))) {
+        notFound(request, response);
+      }
+    } catch (error) {
+      log.error({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, "a page failed");
+      if (!response.headersSent) {
+        sendText(response, 500, "internal error");
+      } else {
+        response.destroy();
+      }
+    }
+  };
+  const server =
+    tls === undefined
+      ? createHttpServer(bounds, onRequest)
+      : createHttpsServer({ ...bounds, ...tls, minVersion: "TLSv1.2", ALPNProtocols: ["http/1.1"] }, onRequest);
+  server.maxHeadersCount = 100;
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on("error", () => socket.destroy());
+    const path = pathOf(request)?.path ?? "";
+    const upgrade = upgrades.get(path);
+    if (upgrade === undefined) {
+      refuseUpgrade(socket, 404, "not found");
+      return;
+    }
+    upgrade(request, socket, head);
+  });
+  server.on("clientError", (_error, socket: Duplex) => {
+    if (socket.writable) {
+      refuseUpgrade(socket, 400, "bad request");
+    } else {
+      socket.destroy();
+    }
+  });
+
+  return {
+    server,
+    listen(host, port) {
+      return new Promise((resolve, reject) => {
+        server.once("error", reject);
+        server.listen({ host: host === "" ? undefined : host, port }, () => {
+          server.off("error", reject);
+          server.on("error", (error) => log.error({ error: error.message }, "the listener failed"));
+          const address = server.address();
+          if (address === null || typeof address === "string") {
+            reject(new Error("the listener has no address"));
+          } else {
+            resolve(address);
+          }
+        });
+      });
+    },
+    close() {
+      return new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      });
+    },
+  };
+}
+
+function notFound(request: IncomingMessage, response: ServerResponse): void {
+  const path = pathOf(request)?.path;
+  if (path === "/ts2021") {
+    // No `Upgrade` header came this far: most often a proxy dropped it.
+    sendText(response, 400, "missing next protocol");
+    return;
+  }
+  sendText(response, 404, "not found");
+}

@@ -1,0 +1,266 @@
+// POST /machine/register (protocol §3): who a machine is, or where its user can say so. Refusals are 200 with a text in
+// `Error`, the only text that `tailscale up` shows; clients repeat a refused request for ever, so all of it is cheap
+// and changes nothing the second time. The order of the questions decides security: the Noise session's machine key is
+// the identity, and nothing is said about a node that belongs to another one.
+import type { Clock } from "../identity/clock.ts";
+import type { Pending, WaitOutcome } from "../identity/pending.ts";
+import { parseAuthId } from "../identity/pending.ts";
+import type { Actor, Registration, Result, Tailnet } from "../tailnet/contract.ts";
+import type { Node, User } from "../tailnet/model.ts";
+import { taggedDevicesUserId } from "../wire/ids.ts";
+import type { LoginIdentity, LoginUser, RegisterRequest, RegisterResponse } from "../wire/tailcfg.ts";
+import { retryAfterCapVersion, versionRefusal } from "./client-version.ts";
+import { sourceOf } from "./client-address.ts";
+import type { ControlCounters } from "./counters.ts";
+import type { EdgeReply } from "./edge-link.ts";
+import { type Log, shortKey } from "./log.ts";
+import type { MachineCall } from "./machine-call.ts";
+import type { RateLimit } from "./rate-limit.ts";
+import { jsonReply, textReply } from "./reply.ts";
+
+export interface RegisterRoom {
+  readonly tailnet: Tailnet;
+  readonly pending: Pending;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: ControlCounters;
+  /** Where users open pages; no slash at the end. */
+  readonly serverUrl: string;
+  /** Refused auth keys and newly opened logins, by machine key and by source. */
+  readonly perMachine: RateLimit;
+  readonly perSource: RateLimit;
+}
+
+/**
+ * How long a follow-up is held before the client is sent round again: under the read timeouts of proxies, over the
+ * patience of nobody.
+ */
+export const followupHoldMs = 120_000;
+
+export async function register(
+  room: RegisterRoom,
+  call: MachineCall,
+  request: RegisterRequest,
+): Promise<EdgeReply | undefined> {
+  const refusal = versionRefusal(request.Version);
+  if (refusal !== undefined) {
+    return refused(room, call, request, refusal);
+  }
+  if (request.Expiry !== undefined && request.Expiry <= room.clock.now()) {
+    return logout(room, call, request);
+  }
+  const standing = room.tailnet.standing(call.machineKey, request.NodeKey);
+  switch (standing.kind) {
+    case "foreign":
+      return refused(room, call, request, "node key already in use by another machine");
+    case "valid":
+      return request.Expiry === undefined
+        ? accepted(room, standing.node)
+        : shorten(room, call, request, request.Expiry);
+    case "expired":
+      if (request.AuthKey === undefined && request.Followup === "") {
+        // The client makes a new key at once and comes back with this one as the old one.
+        return jsonReply(response({ NodeKeyExpired: true }), true);
+      }
+      return join(room, call, request, standing.node);
+    case "unknown":
+      return join(room, call, request, undefined);
+  }
+}
+
+/** The machine brings a key that opens nothing (any more): a credential or a person decides. */
+async function join(
+  room: RegisterRoom,
+  call: MachineCall,
+  request: RegisterRequest,
+  expired: Node | undefined,
+): Promise<EdgeReply | undefined> {
+  if (request.OldNodeKey !== undefined) {
+    const old = room.tailnet.standing(call.machineKey, request.OldNodeKey);
+    if (old.kind === "foreign") {
+      return refused(room, call, request, "node key already in use by another machine");
+    }
+  }
+  if (request.Followup !== "") {
+    const outcome = await followUp(room, call, request);
+    switch (outcome.kind) {
+      case "approved":
+        if (outcome.node.nodeKey === request.NodeKey) {
+          return accepted(room, outcome.node);
+        }
+        break;
+      case "rejected":
+        return refused(room, call, request, outcome.text ?? "registration was rejected by an administrator");
+      case "timeout":
+        return jsonReply(response({ AuthURL: request.Followup }), expired !== undefined);
+      case "aborted":
+        return undefined;
+      case "unknown":
+        // Forgotten or never given out: the client gets a fresh link instead of an error that nobody can act on.
+        break;
+    }
+  }
+  if (request.AuthKey !== undefined) {
+    return joinWithKey(room, call, request, request.AuthKey);
+  }
+  return openLogin(room, call, request);
+}
+
+function followUp(room: RegisterRoom, call: MachineCall, request: RegisterRequest): Promise<WaitOutcome> {
+  // The URL is opaque to the client, so what stands before the id need not be what it once was.
+  const id = parseAuthId(request.Followup.slice(request.Followup.lastIndexOf("/") + 1));
+  return id === undefined
+    ? Promise.resolve({ kind: "unknown" })
+    : room.pending.wait(id, call.machineKey, call.signal(), followupHoldMs);
+}
+
+async function joinWithKey(
+  room: RegisterRoom,
+  call: MachineCall,
+  request: RegisterRequest,
+  secret: string,
+): Promise<EdgeReply> {
+  const source = sourceOf(call.source);
+  const wait = Math.max(room.perMachine.wait(call.machineKey), room.perSource.wait(source));
+  if (wait > 0) {
+    return slowDown(room, call, request, wait);
+  }
+  const outcome = await room.tailnet.register(actorOf(call), registrationOf(call, request), {
+    kind: "auth-key",
+    secret,
+  });
+  if (!outcome.ok) {
+    room.perMachine.take(call.machineKey);
+    room.perSource.take(source);
+    return refused(room, call, request, outcome.error.text);
+  }
+  room.counters.registrations++;
+  room.log.info(
+    { node: outcome.value.id, name: outcome.value.givenName, machine: shortKey(call.machineKey), from: call.source },
+    "node joined with an auth key",
+  );
+  return accepted(room, outcome.value);
+}
+
+function openLogin(room: RegisterRoom, call: MachineCall, request: RegisterRequest): EdgeReply {
+  const source = sourceOf(call.source);
+  const wait = Math.max(room.perMachine.take(call.machineKey), room.perSource.take(source));
+  if (wait > 0) {
+    return slowDown(room, call, request, wait);
+  }
+  const id = room.pending.open(registrationOf(call, request), source);
+  room.log.info(
+    { hostname: request.Hostinfo.Hostname, machine: shortKey(call.machineKey), from: call.source },
+    "a machine asks to join and waits for approval",
+  );
+  return jsonReply(response({ AuthURL: `${room.serverUrl}/register/${id}` }), false);
+}
+
+async function logout(room: RegisterRoom, call: MachineCall, request: RegisterRequest): Promise<EdgeReply> {
+  const standing = room.tailnet.standing(call.machineKey, request.NodeKey);
+  switch (standing.kind) {
+    case "foreign":
+      return refused(room, call, request, "node key already in use by another machine");
+    case "unknown":
+      // Already gone, which is what the client wants; it ignores the content.
+      return jsonReply(response({}), false);
+    case "expired":
+      return jsonReply(response({ NodeKeyExpired: true }), true);
+    case "valid": {
+      const outcome = await room.tailnet.logout(call.machineKey, request.NodeKey);
+      if (!outcome.ok) {
+        return refused(room, call, request, outcome.error.text);
+      }
+      room.log.info({ node: standing.node.id, machine: shortKey(call.machineKey) }, "node logged out");
+      return jsonReply(response({ NodeKeyExpired: standing.node.ephemeral }), true);
+    }
+  }
+}
+
+async function shorten(
+  room: RegisterRoom,
+  call: MachineCall,
+  request: RegisterRequest,
+  expiry: number,
+): Promise<EdgeReply> {
+  const outcome: Result<Node> = await room.tailnet.shortenExpiry(call.machineKey, request.NodeKey, expiry);
+  return outcome.ok ? accepted(room, outcome.value) : refused(room, call, request, outcome.error.text);
+}
+
+function slowDown(room: RegisterRoom, call: MachineCall, request: RegisterRequest, waitMs: number): EdgeReply {
+  room.counters.registrationsRefused++;
+  room.log.info({ machine: shortKey(call.machineKey), from: call.source }, "register request held off: too many");
+  const text = "too many registration attempts; try again later";
+  if (request.Version < retryAfterCapVersion) {
+    return textReply(503, text);
+  }
+  return { ...textReply(429, text), headers: [["retry-after", String(Math.max(1, Math.ceil(waitMs / 1000)))]] };
+}
+
+function refused(room: RegisterRoom, call: MachineCall, request: RegisterRequest, reason: string): EdgeReply {
+  room.counters.registrationsRefused++;
+  room.log.info(
+    {
+      hostname: request.Hostinfo.Hostname,
+      machine: shortKey(call.machineKey),
+      nodeKey: shortKey(request.NodeKey),
+      from: call.source,
+    },
+    `registration refused: ${reason}`,
+  );
+  return jsonReply(response({ Error: reason }), false);
+}
+
+function accepted(room: RegisterRoom, node: Node): EdgeReply {
+  const user = node.userId === null ? undefined : room.tailnet.user(node.userId);
+  const { account, login } = identityOf(user);
+  return jsonReply(response({ User: account, Login: login, MachineAuthorized: true }), true);
+}
+
+function registrationOf(call: MachineCall, request: RegisterRequest): Registration {
+  return {
+    machineKey: call.machineKey,
+    nodeKey: request.NodeKey,
+    ...(request.OldNodeKey === undefined ? {} : { oldNodeKey: request.OldNodeKey }),
+    ...(request.NLKey === undefined ? {} : { nodeLockKey: request.NLKey }),
+    hostinfo: request.Hostinfo,
+    capVersion: request.Version,
+    ephemeral: request.Ephemeral,
+    ...(request.Expiry === undefined ? {} : { expiry: request.Expiry }),
+  };
+}
+
+function actorOf(call: MachineCall): Actor {
+  return { kind: "node", id: shortKey(call.machineKey), from: call.source };
+}
+
+/** As headscale names people: e-mail, else name, else the provider's id, else the number. */
+function identityOf(user: User | undefined): { readonly account: LoginUser; readonly login: LoginIdentity } {
+  if (user === undefined) {
+    const account = { ID: taggedDevicesUserId, DisplayName: "Tagged Devices" };
+    return { account, login: { ...account, Provider: "", LoginName: "tagged-devices" } };
+  }
+  const loginName = [user.email, user.name, user.providerId].find((text) => text !== "") ?? String(user.id);
+  const shown = {
+    ID: user.id,
+    DisplayName: user.displayName === "" ? loginName : user.displayName,
+    ...(user.profilePicUrl === "" ? {} : { ProfilePicURL: user.profilePicUrl }),
+  };
+  return {
+    account: { ...shown, Created: new Date(user.createdAt).toISOString() },
+    login: { ...shown, Provider: user.provider, LoginName: loginName },
+  };
+}
+
+function response(fields: Partial<RegisterResponse>): RegisterResponse {
+  return {
+    User: { ID: 0, DisplayName: "" },
+    Login: { ID: 0, Provider: "", LoginName: "", DisplayName: "" },
+    NodeKeyExpired: false,
+    MachineAuthorized: false,
+    AuthURL: "",
+    NodeKeySignature: null,
+    Error: "",
+    ...fields,
+  };
+}

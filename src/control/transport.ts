@@ -1,0 +1,91 @@
+// A two-way stream of bytes under Noise: a TCP or TLS socket after its upgrade, or a WebSocket whose message boundaries
+// mean nothing. Only what a connection needs of either.
+import type { Duplex } from "node:stream";
+import type { WebSocket } from "ws";
+
+export interface TransportEvents {
+  /** Bytes that belong to the receiver from now on. */
+  data(bytes: Uint8Array): void;
+  /** After a `write` that returned false: there is room again. */
+  drain(): void;
+  /** Both directions are over. Comes once. */
+  closed(): void;
+}
+
+export interface Transport {
+  start(events: TransportEvents): void;
+  /** False when no more should be written until `drain`. */
+  write(bytes: Uint8Array): boolean;
+  /** Ends after what was written has gone out. */
+  end(): void;
+  destroy(): void;
+}
+
+/** `head` is what came right behind the upgrade request. */
+export function socketTransport(socket: Duplex, head: Uint8Array): Transport {
+  return {
+    start(events) {
+      let closed = false;
+      const close = (): void => {
+        if (!closed) {
+          closed = true;
+          events.closed();
+        }
+      };
+      socket.on("close", close);
+      // A reset is a close; 'close' follows.
+      socket.on("error", () => socket.destroy());
+      // Half-open connections are of no use here.
+      socket.on("end", () => socket.destroy());
+      socket.on("drain", () => events.drain());
+      if (head.length > 0) {
+        events.data(head);
+      }
+      socket.on("data", (bytes: Uint8Array) => events.data(bytes));
+      if (socket.destroyed) {
+        close();
+      }
+    },
+    write: (bytes) => socket.writable && socket.write(bytes),
+    end: () => socket.end(),
+    destroy: () => socket.destroy(),
+  };
+}
+
+/** Above this many unsent bytes a WebSocket is full. */
+const webSocketHighWater = 65_536;
+
+export function webSocketTransport(socket: WebSocket): Transport {
+  let full = false;
+  let events: TransportEvents | undefined;
+  return {
+    start(given) {
+      events = given;
+      socket.binaryType = "nodebuffer";
+      socket.on("message", (data, isBinary) => {
+        if (!isBinary || !Buffer.isBuffer(data)) {
+          socket.close(1003, "binary messages only");
+          return;
+        }
+        given.data(data);
+      });
+      socket.on("error", () => socket.terminate());
+      socket.on("close", () => given.closed());
+    },
+    write(bytes) {
+      if (socket.readyState !== socket.OPEN) {
+        return false;
+      }
+      socket.send(bytes, () => {
+        if (full && socket.bufferedAmount <= webSocketHighWater / 4) {
+          full = false;
+          events?.drain();
+        }
+      });
+      full ||= socket.bufferedAmount > webSocketHighWater;
+      return !full;
+    },
+    end: () => socket.close(1000),
+    destroy: () => socket.terminate(),
+  };
+}
