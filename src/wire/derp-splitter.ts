@@ -33,18 +33,16 @@ export class FrameSplitter {
     return (this.#partial?.length ?? 0) + (this.#held?.length ?? 0);
   }
 
-  /** Stops after the frame being handled; what follows is kept until `release`. The caller pauses its source as well. */
+  /** Stops after the frame being handled; what follows is kept for `takeHeld`. The caller pauses its source as well. */
   hold(): void {
     this.#holding = true;
   }
 
-  release(): void {
+  /** What has come behind the frame that was held at, for whoever reads on. */
+  takeHeld(): Buffer | undefined {
     const held = this.#held;
-    this.#holding = false;
-    this.#held = undefined;
-    if (held !== undefined) {
-      this.push(held);
-    }
+    this.end();
+    return held;
   }
 
   /** Hands over nothing more, from this very frame on. */
