@@ -37,6 +37,8 @@ export type Write =
   | { readonly kind: "put-api-key"; readonly key: ApiKey; readonly secret?: StoredSecret }
   | { readonly kind: "delete-api-key"; readonly id: ApiKeyId }
   | { readonly kind: "put-policy"; readonly policy: PolicyVersion }
+  /** Ids up to these count as given out, though no row has them (they were deleted before the data came here). */
+  | { readonly kind: "reserve-ids"; readonly highest: Snapshot["highest"] }
   | { readonly kind: "put-setting"; readonly key: string; readonly value: string }
   | { readonly kind: "audit"; readonly entry: AuditEntry };
 

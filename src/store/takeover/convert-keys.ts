@@ -1,0 +1,128 @@
+// Pre-auth and API keys of a headscale database (headscale.md §3.3, §5.1, §7.2). Plaintext keys are hashed here and
+// never written again; bcrypt hashes are carried over and replaced on first use.
+import type { ApiKey, PreAuthKey } from "../../tailnet/model.ts";
+import type { StoredSecret } from "../../tailnet/store.ts";
+import type { ApiKeyId, PreAuthKeyId, UserId } from "../../wire/ids.ts";
+import { flagOf, idOf, listOf, textOf, timeOf } from "./legacy-values.ts";
+import type { Row } from "./legacy-values.ts";
+import type { Report } from "./report.ts";
+
+/** SHA-256 in hex, passed in so that this stays a pure conversion. */
+export type HashText = (text: string) => string;
+
+export interface ConvertedPreAuthKey {
+  readonly key: PreAuthKey;
+  readonly secret: StoredSecret;
+}
+export interface ConvertedApiKey {
+  readonly key: ApiKey;
+  readonly secret: StoredSecret;
+}
+
+/** Matches no secret: a hash is never empty. */
+const unopenable: StoredSecret = { algorithm: "sha256", hash: "" };
+const bcryptHash = /^\$2[abxy]\$\d{2}\$[./A-Za-z0-9]{53}$/;
+
+export function convertPreAuthKeys(
+  rows: readonly Row[],
+  users: ReadonlySet<number>,
+  hash: HashText,
+  report: Report,
+): readonly ConvertedPreAuthKey[] {
+  return rows.flatMap((row) => convertPreAuthKey(row, users, hash, report) ?? []);
+}
+
+function convertPreAuthKey(
+  row: Row,
+  users: ReadonlySet<number>,
+  hash: HashText,
+  report: Report,
+): ConvertedPreAuthKey | undefined {
+  const id = idOf(row["id"]);
+  if (id === undefined) {
+    report.add("set-aside", "pre-auth key", "its id is not a positive number");
+    return undefined;
+  }
+  const subject = `pre-auth key ${id}`;
+  const secret = preAuthSecret(row, hash) ?? unopenable;
+  if (secret === unopenable) {
+    report.add(
+      "odd",
+      subject,
+      "has neither a key nor a readable hash, so nothing can open it; nodes that used it keep working",
+    );
+  }
+  if (secret.algorithm === "sha256-legacy") {
+    report.add("changed", subject, "was stored in plain text; only its hash is kept, the key goes on working");
+  }
+  const owner = idOf(row["user_id"]);
+  if (owner !== undefined && !users.has(owner)) {
+    report.add("repaired", subject, `belonged to user ${owner}, who does not exist`);
+  }
+  const expiration = timeOf(row["expiration"]);
+  if (expiration === undefined) {
+    report.add("repaired", subject, "its expiration cannot be read; it counts as expired");
+  }
+  return {
+    key: {
+      id: id as PreAuthKeyId,
+      prefix: textOf(row["prefix"]),
+      userId: owner !== undefined && users.has(owner) ? (owner as UserId) : null,
+      reusable: flagOf(row["reusable"]),
+      ephemeral: flagOf(row["ephemeral"]),
+      used: flagOf(row["used"]),
+      tags: tagsOf(row["tags"], subject, report),
+      expiration: expiration === undefined ? 0 : expiration,
+      createdAt: timeOf(row["created_at"]) ?? 0,
+    },
+    secret,
+  };
+}
+
+function preAuthSecret(row: Row, hash: HashText): StoredSecret | undefined {
+  const bcrypt = textOf(row["hash"]);
+  if (textOf(row["prefix"]) !== "" && bcryptHash.test(bcrypt)) {
+    return { algorithm: "bcrypt", hash: bcrypt };
+  }
+  const plain = textOf(row["key"]);
+  return plain === "" ? undefined : { algorithm: "sha256-legacy", hash: hash(plain) };
+}
+
+/** Sorted, deduplicated tags; what is not a list of strings counts as none and is reported. */
+export function tagsOf(value: unknown, subject: string, report: Report): readonly string[] {
+  const tags = listOf(value);
+  if (tags === undefined) {
+    report.add("repaired", subject, "its tags cannot be read; it counts as untagged");
+    return [];
+  }
+  return [...new Set(tags)].sort();
+}
+
+export function convertApiKeys(rows: readonly Row[], report: Report): readonly ConvertedApiKey[] {
+  return rows.flatMap((row) => convertApiKey(row, report) ?? []);
+}
+
+function convertApiKey(row: Row, report: Report): ConvertedApiKey | undefined {
+  const id = idOf(row["id"]);
+  const prefix = textOf(row["prefix"]);
+  const hash = textOf(row["hash"]);
+  const subject = `API key ${id ?? "?"}`;
+  if (id === undefined || prefix === "" || !bcryptHash.test(hash)) {
+    report.add("set-aside", subject, "its prefix or hash is damaged, so it could never be used");
+    return undefined;
+  }
+  const expiration = timeOf(row["expiration"]);
+  if (expiration === undefined) {
+    report.add("repaired", subject, "its expiration cannot be read; it counts as expired");
+  }
+  const key: ApiKey = {
+    id: id as ApiKeyId,
+    prefix,
+    expiration: expiration === undefined ? 0 : expiration,
+    createdAt: timeOf(row["created_at"]) ?? 0,
+    lastSeen: timeOf(row["last_seen"]) ?? null,
+    description: "",
+    scopes: [],
+  };
+  return { key, secret: { algorithm: "bcrypt", hash } };
+}

@@ -1,0 +1,86 @@
+// Reads a headscale SQLite database, opened read-only: its tables, rows and highest ids.
+import { DatabaseSync } from "node:sqlite";
+import type { LegacyTables } from "./convert.ts";
+import type { Row } from "./legacy-values.ts";
+import { recognise } from "./legacy-version.ts";
+import type { Recognised } from "./legacy-version.ts";
+
+type TableName = keyof LegacyTables["highest"] | "routes" | "migrations";
+
+/** What kind of database the file holds. A file that is no SQLite database throws SQLite's own error. */
+export function recogniseSqlite(path: string): Recognised {
+  const db = openReadOnly(path);
+  try {
+    const names = tableNames(db);
+    return recognise(
+      names,
+      rowsOf(db, names, "migrations").map((row) => String(row["id"])),
+    );
+  } finally {
+    db.close();
+  }
+}
+
+/** All rows of a database that `recogniseSqlite` called headscale's, in one consistent read. */
+export function readSqlite(path: string): LegacyTables | undefined {
+  const db = openReadOnly(path);
+  try {
+    db.exec("BEGIN");
+    const names = tableNames(db);
+    const rows = (table: TableName): readonly Row[] => rowsOf(db, names, table);
+    const recognised = recognise(
+      names,
+      rows("migrations").map((row) => String(row["id"])),
+    );
+    if (recognised.kind !== "headscale") {
+      return undefined;
+    }
+    return {
+      version: recognised.version,
+      users: rows("users"),
+      nodes: rows("nodes"),
+      preAuthKeys: rows("pre_auth_keys"),
+      apiKeys: rows("api_keys"),
+      policies: rows("policies"),
+      routes: rows("routes"),
+      highest: {
+        users: highest(db, names, "users"),
+        nodes: highest(db, names, "nodes"),
+        pre_auth_keys: highest(db, names, "pre_auth_keys"),
+        api_keys: highest(db, names, "api_keys"),
+        policies: highest(db, names, "policies"),
+      },
+    };
+  } finally {
+    db.close();
+  }
+}
+
+function openReadOnly(path: string): DatabaseSync {
+  const db = new DatabaseSync(path, { readOnly: true });
+  db.exec("PRAGMA busy_timeout = 5000");
+  return db;
+}
+
+function tableNames(db: DatabaseSync): readonly string[] {
+  return db
+    .prepare("SELECT name FROM sqlite_master WHERE type = 'table'")
+    .all()
+    .map((row) => String(row["name"]));
+}
+
+function rowsOf(db: DatabaseSync, names: readonly string[], table: TableName): readonly Row[] {
+  return names.includes(table) ? db.prepare(`SELECT * FROM "${table}" ORDER BY 1`).all() : [];
+}
+
+function highest(db: DatabaseSync, names: readonly string[], table: TableName): number {
+  if (!names.includes(table)) {
+    return 0;
+  }
+  const inUse = Number(db.prepare(`SELECT max(id) AS id FROM "${table}"`).get()?.["id"] ?? 0);
+  if (!names.includes("sqlite_sequence")) {
+    return inUse;
+  }
+  const given = Number(db.prepare("SELECT seq FROM sqlite_sequence WHERE name = ?").get(table)?.["seq"] ?? 0);
+  return Math.max(inUse, given);
+}
