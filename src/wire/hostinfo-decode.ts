@@ -187,7 +187,7 @@ function readLatencies(fields: FieldReader, latencies: Readonly<Record<string, J
 function withinLimit(fields: FieldReader, host: Hostinfo): Hostinfo {
   const { RoutableIPs: _bounded, ...measured } = host;
   if (Buffer.byteLength(JSON.stringify(measured)) > hostinfoLimit) {
-    fields.fail("Hostinfo", `larger than ${hostinfoLimit} bytes`);
+    fields.failWhole(`larger than ${hostinfoLimit} bytes`);
     return {};
   }
   return host;

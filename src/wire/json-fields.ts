@@ -96,6 +96,12 @@ export class FieldReader {
     return undefined;
   }
 
+  /** Notes that the object as a whole is not as it must be. */
+  failWhole(what: string): undefined {
+    this.#problems.first ??= `${this.#path.slice(0, -1)}: ${what}`;
+    return undefined;
+  }
+
   /** The value as it came; undefined for absent and null. */
   raw(name: string): Json | undefined {
     return this.#values.get(name.toLowerCase()) ?? undefined;
