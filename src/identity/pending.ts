@@ -133,24 +133,17 @@ export function createPending(options: PendingOptions): Pending {
     }
   }
 
-  /** The entry whose loss hurts least among these: decided ones, then ones nobody waits for, then the oldest. */
+  /** The entry whose loss hurts least among these: the oldest one nobody waits for (decided ones are such), or the oldest. */
   function leastMissed(ids: Iterable<string>): Slot | undefined {
-    let unwatched: Slot | undefined;
     let oldest: Slot | undefined;
     for (const id of ids) {
       const slot = slots.get(id);
-      if (slot === undefined) {
-        continue;
-      }
-      if (slot.settlement !== undefined) {
+      if (slot !== undefined && slot.waiters.size === 0) {
         return slot;
       }
       oldest ??= slot;
-      if (slot.waiters.size === 0) {
-        unwatched ??= slot;
-      }
     }
-    return unwatched ?? oldest;
+    return oldest;
   }
 
   function makeRoom(asker: string): void {
@@ -159,7 +152,7 @@ export function createPending(options: PendingOptions): Pending {
       dropLeastMissed(own);
     }
     while (slots.size >= capacity) {
-      let greediest: ReadonlySet<string> = new Set(slots.keys());
+      let greediest: ReadonlySet<string> = new Set();
       let most = 0;
       for (const ids of bySource.values()) {
         if (ids.size > most) {
