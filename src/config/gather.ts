@@ -131,7 +131,7 @@ function emptyFinding(key: string, line: number | null): Finding {
 
 function removedFinding(name: string, key: string, line: number | null): Finding {
   const reason = removed.get(key)?.reason ?? "";
-  return { key: name, line, severity: "warning", kind: "removed", text: `${name} has no effect any more: ${reason}` };
+  return { key: name, line, severity: "warning", kind: "removed", text: `${name} has no effect: ${reason}` };
 }
 
 function unknownFindings(name: string, line: number | null, value: Raw): Finding[] {
@@ -188,8 +188,8 @@ function expandVariables(entry: Entry, env: Environment, findings: Finding[]): E
       kind: env[name] === undefined ? "risky" : "renamed",
       text:
         env[name] === undefined
-          ? `${entry.name}: \${${name}} is not set in the environment and stays as written; set ${today} instead`
-          : `${entry.name}: \${${name}} was replaced from the environment; headscale does not do that, ${today} works for both with its own prefix`,
+          ? `${entry.name}: \${${name}} is not set in the environment and stays as written; use the variable ${today}`
+          : `${entry.name}: \${${name}} was replaced from the environment; headscale does not do that: use the variable ${today}`,
     });
   }
   return raw === null ? entry : { ...entry, raw };
