@@ -1,0 +1,42 @@
+// System programs that the end-to-end tests need: installed as root on Debian, named elsewhere.
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+
+/** Program → Debian package that brings it. */
+const packageOf: Readonly<Record<string, string>> = {
+  ip: "iproute2",
+  iptables: "iptables",
+  nginx: "nginx-light",
+  openssl: "openssl",
+  curl: "curl",
+  ping: "iputils-ping",
+  ssh: "openssh-client",
+};
+
+function isThere(program: string): boolean {
+  return ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/bin"].some((folder) =>
+    existsSync(`${folder}/${program}`),
+  );
+}
+
+function missingPrograms(): readonly string[] {
+  return Object.keys(packageOf).filter((program) => !isThere(program));
+}
+
+/** Installs what is missing where that is possible; the answer names what is still missing. */
+export function ensureSystemPackages(): readonly string[] {
+  const missing = missingPrograms();
+  if (missing.length === 0 || process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) {
+    return missing;
+  }
+  const packages = missing.map((program) => packageOf[program] ?? program);
+  console.error(`Installing system packages: ${packages.join(" ")}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const install = ["install", "-y", "-qq", "--no-install-recommends", ...packages];
+  // The package lists may be missing or old on a fresh machine; a second try comes after a look-up.
+  if (spawnSync("apt-get", install, { env, stdio: "ignore" }).status !== 0) {
+    spawnSync("apt-get", ["update", "-qq"], { env, stdio: "ignore" });
+    spawnSync("apt-get", install, { env, stdio: ["ignore", "ignore", "inherit"] });
+  }
+  return missingPrograms();
+}
