@@ -1,0 +1,118 @@
+// Three machines, as a newcomer sets them up: a control server behind a TLS proxy with a self-signed certificate, an
+// application, a client. Real clients, unmodified.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { newestClient, clientPrograms } from "../scripts/clients.ts";
+import { ensureSystemPackages } from "../scripts/system-packages.ts";
+import { Client } from "./client.ts";
+import { Control, selfSigned, startTlsFront } from "./control.ts";
+import { Lab, until, whyNoNamespaces } from "./netns.ts";
+import { serveTailnetPage } from "./web.ts";
+
+const missing = whyNoNamespaces() ?? ensureSystemPackages()[0];
+const programs = missing === undefined ? clientPrograms(newestClient) : missing;
+const skip = typeof programs === "string" ? programs : false;
+
+const lan = { control: "10.10.0.1", app: "10.10.0.2", client: "10.10.0.3" };
+let lab: Lab;
+let control: Control;
+let onControl: Client;
+let app: Client;
+let client: Client;
+
+before(async () => {
+  if (typeof programs === "string") {
+    return;
+  }
+  lab = new Lab("three");
+  const hosts = {
+    control: lab.host("control", { lan: `${lan.control}/24,fd10::1/64` }),
+    app: lab.host("app", { lan: `${lan.app}/24,fd10::2/64` }),
+    client: lab.host("client", { lan: `${lan.client}/24,fd10::3/64` }),
+  };
+  for (const host of Object.values(hosts)) {
+    host.addHosts(`${lan.control} control\n`);
+  }
+  const tls = selfSigned(`${hosts.control.folder}/tls`, ["control", lan.control]);
+  await hosts.control.run("chmod", ["-R", "a+rX", lab.folder]);
+  control = new Control(hosts.control, { serverUrl: "https://control" });
+  await control.start();
+  await startTlsFront(hosts.control, tls);
+  await serveTailnetPage(hosts.app, "hello from app");
+  const user = await control.createUser("infra");
+  const key = await control.createKey(user);
+  onControl = new Client(hosts.control, { programs, caFile: tls.cert });
+  app = new Client(hosts.app, { programs, caFile: tls.cert });
+  client = new Client(hosts.client, { programs, caFile: tls.cert });
+  for (const node of [onControl, app, client]) {
+    await node.start();
+    await node.up("https://control", key);
+  }
+});
+
+after(async () => {
+  if (process.env["HAWSER_E2E_VERBOSE"] !== undefined) {
+    console.error(control?.server?.output, client?.daemon.output);
+  }
+  await lab?.close();
+});
+
+test("all three join with a reusable key and see each other online", { skip }, async () => {
+  for (const node of [onControl, app, client]) {
+    await until(`${node.host.name} sees two peers online`, 15, async () => {
+      const peers = await node.peers();
+      return peers.length === 2 && peers.every((peer) => peer.Online) ? true : undefined;
+    });
+  }
+});
+
+test("each pings each, by a direct path", { skip }, async () => {
+  for (const from of [onControl, app, client]) {
+    for (const to of [onControl, app, client]) {
+      if (from !== to) {
+        const pong = await from.ping(await to.address());
+        assert.match(pong, /via 10\.10\.0\.\d+:41641|via \[fd10::\d\]:41641/);
+      }
+    }
+  }
+});
+
+test("a page is reached by its MagicDNS name, full and short", { skip }, async () => {
+  for (const name of ["app.acme.internal", "app"]) {
+    const page = await client.host.run("curl", ["-fsS", "-m", "10", `http://${name}/`]);
+    assert.match(page.stdout, /hello from app/);
+  }
+});
+
+test("the same page is refused over the plain LAN", { skip }, async () => {
+  const page = await client.host.run("curl", [
+    "-s",
+    "-m",
+    "5",
+    "-o",
+    "/dev/null",
+    "-w",
+    "%{http_code}",
+    `http://${lan.app}/`,
+  ]);
+  assert.equal(page.stdout, "403");
+});
+
+test("IPv6 works inside the tailnet", { skip }, async () => {
+  const address = await app.address(6);
+  const page = await client.host.run("curl", ["-fsS", "-m", "10", `http://[${address}]/`]);
+  assert.match(page.stdout, /hello from app/);
+});
+
+test("addresses come from the configured prefixes", { skip }, async () => {
+  assert.match(await client.address(4), /^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./);
+  assert.match(await client.address(6), /^fd7a:115c:a1e0:/);
+});
+
+test("every node has the embedded relay as its home", { skip }, async () => {
+  for (const node of [onControl, app, client]) {
+    await until(`${node.host.name} has a home relay`, 20, async () =>
+      (await node.status()).Self.Relay === "" ? undefined : true,
+    );
+  }
+});
