@@ -67,7 +67,7 @@ const methodName: Readonly<Record<RegisterMethod, string>> = {
 
 /** What a node's row needs of other tables, looked up once for a whole list. */
 export interface Presenter {
-  node(node: Node): NodeValue;
+  readonly node: (node: Node) => NodeValue;
 }
 
 /**

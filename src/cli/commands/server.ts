@@ -1,0 +1,43 @@
+// What concerns the program itself: health, version, keys.
+import { generateKeyPairSync } from "node:crypto";
+import { Health } from "../../api/calls.ts";
+import { HealthResponse } from "../../api/messages.ts";
+import { buildInfo } from "../build-info.ts";
+import { CliError } from "../cli-error.ts";
+import type { Invocation } from "../invocation.ts";
+import { one, plain } from "../output-shapes.ts";
+
+export async function health(run: Invocation): Promise<void> {
+  const client = await run.client();
+  const response = await client.call(Health, {}, "checking health");
+  run.answer(one(HealthResponse, response), "");
+}
+
+export function version(run: Invocation): Promise<void> {
+  const { version: number, commit, buildTime, runtime, os, arch } = buildInfo();
+  const go = { version: runtime, os, arch };
+  const lines = [
+    `${run.programName} version ${number}`,
+    `commit: ${commit}`,
+    `build time: ${buildTime}`,
+    `built with: ${runtime} ${os}/${arch}`,
+  ];
+  run.answer(
+    plain(
+      { version: number, commit, buildTime, go, dirty: false },
+      { version: number, commit, buildtime: buildTime, go, dirty: false },
+    ),
+    lines.join("\n"),
+  );
+  return Promise.resolve();
+}
+
+export function generatePrivateKey(run: Invocation): Promise<void> {
+  const { d } = generateKeyPairSync("x25519").privateKey.export({ format: "jwk" });
+  if (d === undefined) {
+    throw new CliError("this runtime cannot make X25519 keys");
+  }
+  const key = `privkey:${Buffer.from(d, "base64url").toString("hex")}`;
+  run.answer(plain({ private_key: key }), key);
+  return Promise.resolve();
+}

@@ -1,0 +1,77 @@
+// One run of a command: what it was given, and how it answers. Output for people and for programs is decided here, so
+// that commands only say both.
+import type { Client } from "./client.ts";
+import { CliError } from "./cli-error.ts";
+import type { Flags } from "./flags.ts";
+import type { Io } from "./io.ts";
+import { renderJson, renderYaml } from "./output-shapes.ts";
+import type { Shape } from "./output-shapes.ts";
+
+export type OutputFormat = "human" | "json" | "json-line" | "yaml";
+
+export interface Invocation {
+  readonly programName: "hawser" | "headscale";
+  readonly operands: readonly string[];
+  readonly flags: Flags;
+  readonly format: OutputFormat;
+  readonly io: Io;
+  /** The connection to the server, by the configuration. Throws CliError when there is no way to it. */
+  client(): Promise<Client>;
+  /** Writes the result: `shape` for programs, `human` for people. */
+  answer(shape: Shape, human: string): void;
+  /** A line on stderr that is not part of the result. */
+  note(text: string): void;
+  /** Asks on stderr; --force is a yes, the end of input a no. */
+  confirm(question: string): Promise<boolean>;
+}
+
+export function outputFormat(text: string): OutputFormat {
+  return text === "json" || text === "json-line" || text === "yaml" ? text : "human";
+}
+
+export function renderShape(shape: Shape, format: Exclude<OutputFormat, "human">): string {
+  return format === "yaml" ? `${renderYaml(shape)}\n` : `${renderJson(shape, format === "json" ? "\t" : undefined)}\n`;
+}
+
+export interface InvocationOptions {
+  readonly programName: "hawser" | "headscale";
+  readonly operands: readonly string[];
+  readonly flags: Flags;
+  readonly io: Io;
+  readonly connect: () => Promise<Client>;
+}
+
+export function createInvocation({ programName, operands, flags, io, connect }: InvocationOptions): Invocation {
+  const format = outputFormat(flags.text("output"));
+  return {
+    programName,
+    operands,
+    flags,
+    format,
+    io,
+    client: connect,
+    answer(shape, human) {
+      io.stdout.write(format === "human" ? `${human}\n` : renderShape(shape, format));
+    },
+    note(text) {
+      io.stderr.write(`${text}\n`);
+    },
+    async confirm(question) {
+      if (flags.on("force")) {
+        return true;
+      }
+      io.stderr.write(`${question} [y/n] `);
+      const line = await io.readLine();
+      return ["y", "yes", "sure"].includes((line ?? "").trim().toLowerCase());
+    },
+  };
+}
+
+/** The one operand a command needs, or a CliError with headscale's words. */
+export function operandOr(invocation: Invocation, text: string): string {
+  const [operand] = invocation.operands;
+  if (operand === undefined || operand === "") {
+    throw new CliError(text);
+  }
+  return operand;
+}

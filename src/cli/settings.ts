@@ -1,0 +1,21 @@
+// Which server the commands talk to, by flags, environment and configuration file.
+import { CliError } from "./cli-error.ts";
+import { createClient, remotePlace } from "./client.ts";
+import type { Client } from "./client.ts";
+import type { Io } from "./io.ts";
+
+/** Throws CliError when the configuration cannot be used. */
+export async function connect(configFile: string, io: Io, programName: string): Promise<Client> {
+  const { loadCliConfig } = await import("../config/cli-config.ts");
+  const { config, findings } = await loadCliConfig({ env: io.env, ...(configFile === "" ? {} : { file: configFile }) });
+  if (config === undefined) {
+    const faults = findings.filter((finding) => finding.severity === "error").map((finding) => finding.text);
+    throw new CliError(`loading configuration: ${faults.join("; ")}`);
+  }
+  const { address, apiKey, insecure, timeout } = config.cli;
+  const place =
+    address === ""
+      ? ({ kind: "socket", path: config.unixSocket } as const)
+      : remotePlace(address, apiKey, insecure, programName);
+  return createClient({ place, timeout, programName });
+}
