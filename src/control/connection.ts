@@ -80,7 +80,7 @@ export class Connection implements ServerEvents {
   known = false;
   /** When the client was last heard. */
   heardAt: number;
-  /** When the socket last took bytes, or had nothing to take. */
+  /** When what waits for the client last became less, or began to wait. */
   progressAt: number;
   /** A request has come, so the client holds the keys it claims. */
   proven = false;
@@ -118,7 +118,6 @@ export class Connection implements ServerEvents {
       data: (bytes) => this.#received(bytes),
       drain: () => {
         this.#full = false;
-        this.progressAt = this.#now();
         this.flush();
       },
       closed: () => this.#closed(),
@@ -139,7 +138,15 @@ export class Connection implements ServerEvents {
   }
   /** Something waits for the client to read. */
   get waitsForClient(): boolean {
-    return this.#full || this.#outBytes > 0;
+    if (this.#full || this.#outBytes > 0) {
+      return true;
+    }
+    for (const state of this.#streams.values()) {
+      if (state.kind === "streaming" && state.unsent > 0) {
+        return true;
+      }
+    }
+    return false;
   }
 
   // ---- from the client
@@ -269,6 +276,9 @@ export class Connection implements ServerEvents {
     if (state?.kind !== "streaming" || state.ending) {
       return;
     }
+    if (!this.waitsForClient) {
+      this.progressAt = this.#now();
+    }
     state.queue.push(message);
     state.unsent += message.length;
     this.#pump(stream, state);
@@ -307,6 +317,9 @@ export class Connection implements ServerEvents {
       }
       state.written += taken;
       state.unsent -= taken;
+      if (taken > 0) {
+        this.progressAt = this.#now();
+      }
       if (state.written < message.length) {
         return;
       }
@@ -346,9 +359,9 @@ export class Connection implements ServerEvents {
         return;
       }
       this.#full = !this.#transport.write(sealed);
+      this.progressAt = this.#now();
     }
     if (!this.#full) {
-      this.progressAt = this.#now();
       this.#tellDrained();
       if (this.#state === "ending") {
         this.#transport.end();
@@ -424,6 +437,7 @@ export class Connection implements ServerEvents {
 
   destroy(): void {
     this.#transport.destroy();
+    this.#closed();
   }
 
   #closed(): void {

@@ -17,6 +17,8 @@ export interface ListenerOptions {
   readonly log: Log;
   /** PEM; undefined is plain HTTP. */
   readonly tls?: { readonly cert: string; readonly key: string };
+  /** From the connection to the last header line, ms; 10 seconds. */
+  readonly headersTimeoutMs?: number;
 }
 
 export interface Listener {
@@ -29,15 +31,13 @@ export interface Listener {
 const bounds = {
   /** Bytes of all header lines. */
   maxHeaderSize: 16_384,
-  headersTimeout: 10_000,
   requestTimeout: 30_000,
   keepAliveTimeout: 30_000,
-  connectionsCheckingInterval: 2000,
-  // A body may be on its way; the answer says what is wrong.
-  rejectNonStandardBodyWrites: false,
 } as const;
 
-export function createListener({ handlers, upgrades, log, tls }: ListenerOptions): Listener {
+export function createListener({ handlers, upgrades, log, tls, ...options }: ListenerOptions): Listener {
+  const headersTimeout = options.headersTimeoutMs ?? 10_000;
+  const times = { headersTimeout, connectionsCheckingInterval: Math.min(2000, headersTimeout) };
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     setSecurityHeaders(response);
     try {
@@ -55,8 +55,11 @@ export function createListener({ handlers, upgrades, log, tls }: ListenerOptions
   };
   const server =
     tls === undefined
-      ? createHttpServer(bounds, onRequest)
-      : createHttpsServer({ ...bounds, ...tls, minVersion: "TLSv1.2", ALPNProtocols: ["http/1.1"] }, onRequest);
+      ? createHttpServer({ ...bounds, ...times }, onRequest)
+      : createHttpsServer(
+          { ...bounds, ...times, ...tls, minVersion: "TLSv1.2", ALPNProtocols: ["http/1.1"] },
+          onRequest,
+        );
   server.maxHeadersCount = 100;
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());

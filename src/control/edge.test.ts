@@ -1,0 +1,419 @@
+// The edge over real sockets, with a core that only records: what comes up, what goes down, and what misbehaving
+// clients cannot do.
+import assert from "node:assert/strict";
+import { connect as http2Connect } from "node:http2";
+import { connect as tcpConnect } from "node:net";
+import { once } from "node:events";
+import { test, type TestContext } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { Duplex } from "node:stream";
+import { WebSocket, createWebSocketStream } from "ws";
+import { createManualClock } from "../identity/manual-clock.test-data.ts";
+import { generatePrivateKey } from "../wire/keys.ts";
+import { responseLength, startHandshake } from "../wire/noise.ts";
+import { maxPlaintextLength, RecordReader, RecordWriter } from "../wire/record.ts";
+import { createControlCounters } from "./counters.ts";
+import { createEdge, type EdgeLimits } from "./edge.ts";
+import type { EdgeRequest } from "./edge-link.ts";
+import { createListener } from "./listener.ts";
+import { silentLog } from "./log.ts";
+import { connectNoise, type NoiseClient, upgrade } from "./noise-client.test-data.ts";
+import { textReply } from "./reply.ts";
+import { createTs2021 } from "./ts2021.ts";
+
+async function edgeRig(context: TestContext, limits: Partial<EdgeLimits> = {}, headersTimeoutMs = 10_000) {
+  const clock = createManualClock();
+  const counters = createControlCounters();
+  const noiseKey = generatePrivateKey();
+  const edge = createEdge({ clock, log: silentLog, counters, limits });
+  const seen: string[] = [];
+  const requests: EdgeRequest[] = [];
+  const rig = {
+    clock,
+    counters,
+    edge,
+    noiseKey,
+    seen,
+    requests,
+    port: 0,
+    /** What the core does with a request; by default it says what it got. */
+    answer: (request: EdgeRequest): void =>
+      edge.reply(
+        request.id,
+        textReply(200, `${request.method} ${request.path} ${request.body.length} ${request.capVersion}`),
+      ),
+    connect: (machine = generatePrivateKey()): Promise<NoiseClient> =>
+      connectNoise({ port: rig.port, serverKey: noiseKey.publicRaw, machine }),
+  };
+  edge.connect({
+    request(request) {
+      requests.push(request);
+      rig.answer(request);
+    },
+    cancelled: (id) => seen.push(`cancelled ${id}`),
+    blocked: (session) => seen.push(`blocked ${session}`),
+    drained: (session) => seen.push(`drained ${session}`),
+    closed: (session) => seen.push(`closed ${session}`),
+  });
+  const ts2021 = createTs2021({ noiseKey, edge, clock, log: silentLog, counters, trustedProxies: [] });
+  const listener = createListener({
+    handlers: [],
+    upgrades: new Map([["/ts2021", ts2021.upgrade]]),
+    log: silentLog,
+    headersTimeoutMs,
+  });
+  rig.port = (await listener.listen("127.0.0.1", 0)).port;
+  context.after(async () => {
+    const stopped = edge.stop(0);
+    clock.advance(1);
+    await stopped;
+    await listener.close();
+  });
+  return rig;
+}
+
+/** Waits for a condition that sockets bring about. */
+async function until(condition: () => boolean): Promise<void> {
+  for (let attempt = 0; attempt < 20_000; attempt++) {
+    if (condition()) {
+      return;
+    }
+    await turn();
+  }
+  assert.fail(`never came true: ${condition.toString()}`);
+}
+
+test("a request comes up whole, with the machine key that the handshake proved", async (context) => {
+  const rig = await edgeRig(context);
+  const client = await rig.connect();
+  const body = "x".repeat(300_000);
+  const [large, small] = await Promise.all([
+    client.request("POST", "/machine/register?a=b", body),
+    client.request("GET", "/machine/whoami"),
+  ]);
+  assert.equal(large.body.toString(), "POST /machine/register?a=b 300000 142");
+  assert.equal(small.body.toString(), "GET /machine/whoami 0 142");
+  assert.deepEqual(
+    rig.requests.map((request) => request.machineKey),
+    [client.machineKey, client.machineKey],
+  );
+  assert.equal(rig.requests[0]?.source, "127.0.0.1");
+});
+
+test("the handshake's answer and the server's SETTINGS are the first that a client reads", async (context) => {
+  const rig = await edgeRig(context);
+  const started = startHandshake({
+    version: 113,
+    machineKey: generatePrivateKey(),
+    serverPublic: rig.noiseKey.publicRaw,
+  });
+  assert.ok(started.ok);
+  const { socket, head, status } = await upgrade(rig.port, {
+    upgrade: "tailscale-control-protocol",
+    connection: "upgrade",
+    "x-tailscale-handshake": Buffer.from(started.initiation).toString("base64"),
+  });
+  context.after(() => socket.destroy());
+  assert.equal(status, 101);
+  const bytes =
+    head.length > responseLength ? head : Buffer.concat([head, ...((await once(socket, "data")) as [Buffer])]);
+  const finished = started.finish(bytes.subarray(0, responseLength));
+  assert.ok(finished.ok);
+  const plaintext: Buffer[] = [];
+  new RecordReader(finished.receiveKey).push(bytes.subarray(responseLength), (part) =>
+    plaintext.push(Buffer.from(part)),
+  );
+  assert.equal(Buffer.concat(plaintext)[3], 4, "a SETTINGS frame");
+});
+
+test("a server of another key gets nowhere: the protocol is switched and the connection ends", async (context) => {
+  const rig = await edgeRig(context);
+  await assert.rejects(
+    connectNoise({ port: rig.port, serverKey: generatePrivateKey().publicRaw }),
+    /closed during the handshake/,
+  );
+  assert.equal(rig.counters.handshakesFailed, 1);
+  assert.equal(rig.counters.connectionsOpened, 0);
+});
+
+test("malformed upgrades are told what is missing", async (context) => {
+  const rig = await edgeRig(context);
+  const ask = async (text: string): Promise<string> => {
+    const socket = tcpConnect(rig.port, "127.0.0.1");
+    socket.end(text);
+    const parts: Buffer[] = [];
+    for await (const part of socket) {
+      parts.push(part as Buffer);
+    }
+    return Buffer.concat(parts).toString();
+  };
+  const post = (headers: string): string => `POST /ts2021 HTTP/1.1\r\nHost: x\r\n${headers}\r\n`;
+  const noise = "Upgrade: tailscale-control-protocol\r\nConnection: upgrade\r\n";
+  assert.match(await ask(post("Connection: close\r\n")), /^HTTP\/1\.1 400 .*missing next protocol/s);
+  assert.match(await ask(post("Upgrade: spdy\r\nConnection: upgrade\r\n")), /400 .*unknown next protocol/s);
+  assert.match(await ask(post(noise)), /400 .*missing Tailscale handshake header/s);
+  assert.match(await ask(post(`${noise}X-Tailscale-Handshake: !!!\r\n`)), /400 .*invalid tailscale handshake header/s);
+  assert.match(
+    await ask(post(`${noise}X-Tailscale-Handshake: ${Buffer.alloc(100).toString("base64")}\r\n`)),
+    /^HTTP\/1\.1 101 [^\r]*\r\nUpgrade: tailscale-control-protocol\r\nConnection: upgrade\r\n\r\n$/,
+  );
+  assert.match(await ask(`GET /ts2021 HTTP/1.1\r\nHost: x\r\n${noise}\r\n`), /405/);
+  assert.match(await ask(`GET /elsewhere HTTP/1.1\r\nHost: x\r\n${noise}\r\n`), /404 .*x-frame-options: DENY/s);
+});
+
+test("Node's own HTTP/2 client finds our end of the protocol to its liking", async (context) => {
+  const rig = await edgeRig(context);
+  rig.answer = (request) =>
+    rig.edge.reply(request.id, textReply(200, request.method + request.path + "y".repeat(request.body.length)));
+  const started = startHandshake({
+    version: 142,
+    machineKey: generatePrivateKey(),
+    serverPublic: rig.noiseKey.publicRaw,
+  });
+  assert.ok(started.ok);
+  const { socket, head } = await upgrade(rig.port, {
+    upgrade: "tailscale-control-protocol",
+    connection: "upgrade",
+    "x-tailscale-handshake": Buffer.from(started.initiation).toString("base64"),
+  });
+  const bytes = head.length > 0 ? head : ((await once(socket, "data")) as [Buffer])[0];
+  const finished = started.finish(bytes.subarray(0, responseLength));
+  assert.ok(finished.ok);
+  const reader = new RecordReader(finished.receiveKey);
+  const writer = new RecordWriter(finished.sendKey);
+  const plain = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      for (let at = 0; at < chunk.length; at += maxPlaintextLength) {
+        const part = chunk.subarray(at, at + maxPlaintextLength);
+        socket.write(writer.seal([part], part.length) ?? Buffer.alloc(0));
+      }
+      done();
+    },
+    destroy(error, done) {
+      socket.destroy();
+      done(error);
+    },
+  });
+  const take = (chunk: Buffer): void => {
+    reader.push(chunk, (part) => plain.push(Buffer.from(part)));
+  };
+  take(bytes.subarray(responseLength));
+  socket.on("data", take);
+  socket.on("error", () => socket.destroy());
+  const session = http2Connect("http://unused", { createConnection: () => plain });
+  context.after(() => session.destroy());
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, async (_, index) => {
+      const stream = session.request(
+        { ":method": index % 2 === 0 ? "POST" : "GET", ":path": `/machine/${index}` },
+        { endStream: false },
+      );
+      stream.end(Buffer.alloc(index * 3000));
+      const parts: Buffer[] = [];
+      for await (const part of stream) {
+        parts.push(part as Buffer);
+      }
+      return Buffer.concat(parts).toString();
+    }),
+  );
+  answers.forEach((text, index) => {
+    assert.equal(text, `${index % 2 === 0 ? "POST" : "GET"}/machine/${index}${"y".repeat(index * 3000)}`);
+  });
+});
+
+test("browsers speak the same over a WebSocket", async (context) => {
+  const rig = await edgeRig(context);
+  const started = startHandshake({
+    version: 142,
+    machineKey: generatePrivateKey(),
+    serverPublic: rig.noiseKey.publicRaw,
+  });
+  assert.ok(started.ok);
+  const query = encodeURIComponent(Buffer.from(started.initiation).toString("base64"));
+  const open = (text: string, protocols: string[]) =>
+    new WebSocket(`ws://127.0.0.1:${rig.port}/ts2021?X-Tailscale-Handshake=${text}`, protocols, {
+      origin: "https://anywhere.example",
+    });
+  const client = open(query, ["tailscale-control-protocol"]);
+  const stream = createWebSocketStream(client);
+  const [first] = (await once(stream, "data")) as [Buffer];
+  assert.ok(started.finish(first.subarray(0, responseLength)).ok);
+  assert.equal(client.protocol, "tailscale-control-protocol");
+  assert.equal(client.extensions, "", "nothing is compressed");
+  client.terminate();
+  const broken = open("AAAA", ["tailscale-control-protocol"]);
+  const [code] = (await once(broken, "close")) as [number];
+  assert.equal(code, 1008);
+});
+
+test("a body over a megabyte is refused, and the connection serves on", async (context) => {
+  const rig = await edgeRig(context);
+  const client = await rig.connect();
+  const refused = await client.request("POST", "/machine/map", Buffer.alloc(1024 * 1024 + 1));
+  assert.equal(refused.status, 413);
+  assert.equal((await client.request("POST", "/machine/map", Buffer.alloc(1024 * 1024))).status, 200);
+  assert.equal(rig.requests.length, 1, "what is too large never reaches the core");
+});
+
+test("unfinished bodies take no more memory than their budget, and give it back", async (context) => {
+  const rig = await edgeRig(context, { bodies: 300_000 });
+  const client = await rig.connect();
+  for (let round = 0; round < 3; round++) {
+    assert.equal((await client.request("POST", "/machine/map", Buffer.alloc(400_000))).status, 503);
+    assert.equal((await client.request("POST", "/machine/map", Buffer.alloc(200_000))).status, 200);
+  }
+});
+
+test("a request that the client takes back is cancelled, and so are those of a lost connection", async (context) => {
+  const rig = await edgeRig(context);
+  rig.answer = () => {};
+  const client = await rig.connect();
+  const leaving = new AbortController();
+  const first = client.request("POST", "/machine/register", "{}", leaving.signal);
+  const second = client.request("POST", "/machine/register", "{}");
+  await until(() => rig.requests.length === 2);
+  leaving.abort();
+  await assert.rejects(first);
+  await until(() => rig.seen.length === 1);
+  client.close();
+  await assert.rejects(second);
+  await until(() => rig.seen.length === 2);
+  assert.deepEqual(rig.seen, ["cancelled 1", "cancelled 2"]);
+  rig.edge.reply(1, textReply(200, "too late"));
+});
+
+function message(json: unknown): { chunks: Uint8Array[]; length: number } {
+  const body = Buffer.from(JSON.stringify(json));
+  const head = Buffer.alloc(4);
+  head.writeUInt32LE(body.length);
+  return { chunks: [head, body], length: 4 + body.length };
+}
+
+test("map messages reach the session in order, and its end follows the last one", async (context) => {
+  const rig = await edgeRig(context);
+  rig.answer = (request) => rig.edge.openStream(request.id, 64);
+  const client = await rig.connect();
+  const stream = await client.map({});
+  const shared = message({ n: 1, text: "z".repeat(100_000) });
+  rig.edge.deliver(shared, [64, 128]);
+  rig.edge.deliver(message({ n: 2 }), [64]);
+  rig.edge.end(64);
+  rig.edge.deliver(message({ n: 3 }), [64]);
+  assert.equal(((await stream.next()) as { n: number }).n, 1);
+  assert.deepEqual(await stream.next(), { n: 2 });
+  assert.equal(await stream.next(), undefined);
+  await until(() => rig.seen.includes("closed 64"));
+  assert.equal(rig.counters.messagesDelivered, 2);
+});
+
+test("a client that leaves its stream closes the session once", async (context) => {
+  const rig = await edgeRig(context);
+  rig.answer = (request) => rig.edge.openStream(request.id, 64);
+  const client = await rig.connect();
+  const stream = await client.map({});
+  stream.cancel();
+  await until(() => rig.seen.length > 0);
+  client.close();
+  await client.closed;
+  await turn();
+  assert.deepEqual(rig.seen, ["closed 64"]);
+});
+
+test("a session whose client does not read is blocked, drains when it reads, and is cut when it never does", async (context) => {
+  const rig = await edgeRig(context);
+  rig.answer = (request) => rig.edge.openStream(request.id, request.id * 64);
+  const reading = await rig.connect();
+  const stream = await reading.map({});
+  reading.socket.pause();
+  const large = message({ text: "q".repeat(1_000_000) });
+  for (let count = 0; count < 20; count++) {
+    rig.edge.deliver(large, [64]);
+  }
+  await turn();
+  assert.deepEqual(rig.seen, ["blocked 64"]);
+  reading.socket.resume();
+  for (let count = 0; count < 20; count++) {
+    await stream.next();
+  }
+  await until(() => rig.seen.includes("drained 64"));
+
+  const deaf = await rig.connect();
+  await deaf.map({});
+  deaf.socket.pause();
+  for (let count = 0; count < 20; count++) {
+    rig.edge.deliver(large, [128]);
+  }
+  await until(() => rig.seen.includes("blocked 128"));
+  rig.clock.advance(100_000);
+  await until(() => rig.seen.includes("closed 128"));
+  assert.equal(rig.counters.streamsCut, 1);
+  assert.ok(!rig.seen.includes("closed 64"), "the one that reads stays");
+});
+
+test("one machine has at most so many connections, and loses its own oldest idle one", async (context) => {
+  const rig = await edgeRig(context, { perMachine: 3 });
+  const machine = generatePrivateKey();
+  const other = await rig.connect();
+  rig.answer = (request) => rig.edge.openStream(request.id, 64);
+  const streaming = await rig.connect(machine);
+  await streaming.map({});
+  const idle = await rig.connect(machine);
+  await rig.connect(machine);
+  await rig.connect(machine);
+  await idle.closed;
+  assert.equal(streaming.socket.destroyed, false);
+  assert.equal(other.socket.destroyed, false);
+});
+
+test("strangers beyond the bound push out their own kind, not known nodes", async (context) => {
+  const rig = await edgeRig(context, { strangers: 4 });
+  rig.answer = (request) => rig.edge.reply(request.id, { ...textReply(200, "node"), known: true });
+  const known = await rig.connect();
+  await known.request("GET", "/machine/map");
+  const strangers: NoiseClient[] = [];
+  for (let count = 0; count < 8; count++) {
+    strangers.push(await rig.connect());
+  }
+  await Promise.all(strangers.slice(0, 4).map((stranger) => stranger.closed));
+  assert.equal(known.socket.destroyed, false);
+  await until(() => rig.counters.connectionsOpen === 5);
+});
+
+test("who ends the handshake and says nothing is shown out, who says something idle later", async (context) => {
+  const rig = await edgeRig(context);
+  const silent = await rig.connect();
+  const idle = await rig.connect();
+  await idle.request("GET", "/machine/x");
+  rig.clock.advance(16_000);
+  await silent.closed;
+  assert.equal(idle.socket.destroyed, false);
+  rig.clock.advance(120_000);
+  await idle.closed;
+});
+
+test("a client that holds back its header lines is cut off", async (context) => {
+  const rig = await edgeRig(context, {}, 200);
+  const socket = tcpConnect(rig.port, "127.0.0.1");
+  socket.write("POST /ts2021 HTTP/1.1\r\nHost: x\r\nX-Slow: ");
+  const drip = setInterval(() => socket.write("a"), 20);
+  context.after(() => clearInterval(drip));
+  socket.on("error", () => {});
+  socket.resume();
+  await once(socket, "close");
+});
+
+test("header lines over 16 KiB and over a hundred are not taken in", async (context) => {
+  const rig = await edgeRig(context);
+  const response = await fetch(`http://127.0.0.1:${rig.port}/`, { headers: { "x-large": "a".repeat(20_000) } });
+  assert.ok(response.status >= 400 && response.status < 500);
+});
+
+test("bytes that are no record, and records that are no HTTP/2, end the connection alone", async (context) => {
+  const rig = await edgeRig(context);
+  const other = await rig.connect();
+  const garbage = await rig.connect();
+  garbage.socket.write(Buffer.from("04ffff00", "hex"));
+  await garbage.closed;
+  assert.equal((await other.request("GET", "/machine/x")).status, 200);
+});
