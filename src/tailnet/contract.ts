@@ -90,6 +90,10 @@ export type ChangeListener = (batch: {
 export interface TailnetReader {
   readonly version: number;
   readonly policy: PolicyEngine;
+  /** The policy in force; null when none was ever set. */
+  readonly policyVersion: PolicyVersion | null;
+  /** Why the stored policy could not be used at start and an older one or none is in force; undefined when all is well. */
+  readonly policyProblem: string | undefined;
   node(id: NodeId): Node | undefined;
   nodeByKey(key: NodeKey): Node | undefined;
   nodesByMachine(key: MachineKey): readonly Node[];
@@ -120,6 +124,18 @@ export interface TailnetCommands {
     },
   ): Promise<Result<User>>;
   renameUser(actor: Actor, id: UserId, name: string): Promise<Result<User>>;
+  /** What an identity provider says anew at each login; absent fields stay. */
+  updateUser(
+    actor: Actor,
+    id: UserId,
+    patch: {
+      name?: string;
+      displayName?: string;
+      email?: string;
+      profilePicUrl?: string;
+      groups?: readonly string[];
+    },
+  ): Promise<Result<User>>;
   setUserRole(actor: Actor, id: UserId, role: UserRole): Promise<Result<User>>;
   /** Refused while the user owns nodes; removes the user's pre-auth keys. */
   deleteUser(actor: Actor, id: UserId): Promise<Result<void>>;

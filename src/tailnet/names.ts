@@ -1,0 +1,103 @@
+// DNS labels of nodes: made from what the machine calls itself, unique in the tailnet (protocol §11.1, headscale §7.5).
+const maxLabel = 63;
+const edge = /^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g;
+const label = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
+
+/** The label for a raw hostname, or `node` when nothing of it can be used. */
+export function sanitizeHostname(hostname: string): string {
+  let text = hostname;
+  for (const suffix of [".local", ".localdomain", ".lan"]) {
+    if (text.endsWith(suffix)) {
+      text = text.slice(0, -suffix.length);
+    }
+  }
+  text = truncated(text)
+    .replace(edge, "")
+    .replace(/[ .@_]/g, "-")
+    .replace(/[^A-Za-z0-9-]/g, "")
+    .toLowerCase()
+    .replace(edge, "");
+  return text === "" ? "node" : text;
+}
+
+/** The first 63 bytes of the UTF-8 form; what is left of a cut character is dropped with all that is not ASCII. */
+function truncated(text: string): string {
+  if (text.length <= maxLabel / 3) {
+    return text;
+  }
+  const bytes = new TextEncoder().encode(text);
+  return bytes.length <= maxLabel ? text : new TextDecoder().decode(bytes.subarray(0, maxLabel));
+}
+
+/** Why a text cannot be a label, in headscale's words; undefined when it can. Expects lower case. */
+export function labelFault(text: string): string | undefined {
+  if (text === "") {
+    return "empty DNS label";
+  }
+  if (text.length > maxLabel) {
+    return `${JSON.stringify(text)} is too long, max length is ${maxLabel} bytes`;
+  }
+  if (label.test(text)) {
+    return undefined;
+  }
+  const bad = /[^a-z0-9-]/.exec(text)?.[0];
+  return bad === undefined
+    ? `${JSON.stringify(text)} is not a valid DNS label: must start and end with a letter or number`
+    : `${JSON.stringify(text)} is not a valid DNS label: contains invalid character '${bad}'`;
+}
+
+/** `host-12` → `host` and 12; undefined without such an ending. */
+function splitNumbered(name: string): { readonly base: string; readonly count: number } | undefined {
+  const match = /^(.*)-([1-9][0-9]{0,8})$/.exec(name);
+  return match?.[1] === undefined ? undefined : { base: match[1], count: Number(match[2]) };
+}
+
+function numbered(base: string, count: number): string {
+  const ending = `-${count}`;
+  return base.slice(0, maxLabel - ending.length).replace(/-+$/, "") + ending;
+}
+
+/** Is `name` what `base` becomes, perhaps after a collision? */
+export function derivesFrom(name: string, base: string): boolean {
+  if (name === base) {
+    return true;
+  }
+  const split = splitNumbered(name);
+  return split !== undefined && numbered(base, split.count) === name;
+}
+
+/** Which names are taken, with the next free number per base: finding one for the ten-thousandth `host` is one step. */
+export class NameTable {
+  readonly #taken = new Set<string>();
+  /** All numbers below are taken. */
+  readonly #nextNumber = new Map<string, number>();
+
+  has(name: string): boolean {
+    return this.#taken.has(name);
+  }
+
+  take(name: string): void {
+    this.#taken.add(name);
+  }
+
+  free(name: string): void {
+    this.#taken.delete(name);
+    const split = splitNumbered(name);
+    if (split !== undefined && split.count < (this.#nextNumber.get(split.base) ?? 1)) {
+      this.#nextNumber.set(split.base, split.count);
+    }
+  }
+
+  /** The first free of base, base-1, base-2, … (not taken yet by this call). */
+  unique(base: string): string {
+    if (!this.#taken.has(base)) {
+      return base;
+    }
+    let count = this.#nextNumber.get(base) ?? 1;
+    while (this.#taken.has(numbered(base, count))) {
+      count++;
+    }
+    this.#nextNumber.set(base, count);
+    return numbered(base, count);
+  }
+}
