@@ -1,5 +1,5 @@
 // Nodes: reading, naming, tags, routes, expiry, addresses.
-import { isExitRoute, parsePrefix } from "../ip/index.ts";
+import { parsePrefix } from "../ip/index.ts";
 import type { Prefix } from "../ip/index.ts";
 import type { Result } from "../tailnet/contract.ts";
 import type { Node } from "../tailnet/model.ts";
@@ -67,12 +67,6 @@ const setTags = operation(SetTags, async (deps, { nodeId, tags }, { actor }) => 
   return nodeAnswer(deps, await deps.tailnet.setTags(actor, nodeId as NodeId, tags));
 });
 
-/** Exit routes go in pairs: one family alone is never what was meant. */
-export function withBothExitRoutes(routes: readonly Prefix[]): readonly Prefix[] {
-  const exits = ["0.0.0.0/0", "::/0"].flatMap((text) => parsePrefix(text) ?? []);
-  return routes.some(isExitRoute) ? [...routes.filter((route) => !isExitRoute(route)), ...exits] : routes;
-}
-
 const setApprovedRoutes = operation(SetApprovedRoutes, async (deps, { nodeId, routes }, { actor }) => {
   const prefixes: Prefix[] = [];
   for (const text of routes) {
@@ -83,7 +77,7 @@ const setApprovedRoutes = operation(SetApprovedRoutes, async (deps, { nodeId, ro
     }
     prefixes.push(prefix);
   }
-  const result = await deps.tailnet.setApprovedRoutes(actor, nodeId as NodeId, withBothExitRoutes(prefixes));
+  const result = await deps.tailnet.setApprovedRoutes(actor, nodeId as NodeId, prefixes);
   return nodeAnswer(deps, result);
 });
 

@@ -20,8 +20,8 @@ const createUser = operation(CreateUser, async ({ tailnet }, input, { actor }) =
     return answer({ user: presentUser(created.value) });
   }
   if (created.error.code === "conflict") {
-    // The database's words are what existing scripts look for.
-    return refuse("Internal", `creating user: ${created.error.text} (UNIQUE constraint failed: users.name)`);
+    // headscale's words first, because existing scripts look for them; then what they mean.
+    return refuse("Internal", `creating user: creating user: ${created.error.text}: the name is taken`);
   }
   return refusal(created.error, { invalid: "InvalidArgument" }, "creating user: ");
 });

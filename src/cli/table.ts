@@ -14,6 +14,8 @@ const codes: Readonly<Record<Colour, number>> = { red: 31, green: 32, yellow: 33
 const separator = " | ";
 /** No column is wrapped to less than this. */
 const narrowest = 8;
+/** A word longer than this may be broken before columns are left out. */
+const widestFloor = 24;
 
 export interface TableStyle {
   readonly colour: boolean;
@@ -26,23 +28,34 @@ export function tableStyle(io: Io): TableStyle {
   return { colour: io.stdout.isTerminal && !plain, columns: io.stdout.columns };
 }
 
+/** A column; one with a `drop` is left out when a terminal is too narrow, the highest first. Pipes get all of them. */
+export type Column = string | { readonly title: string; readonly drop: number };
+
 /** Without a newline at the end. */
 export function renderTable(
-  header: readonly string[],
+  columns: readonly Column[],
   rows: readonly (readonly (Cell | string)[])[],
   style: TableStyle,
 ): string {
   const cells = rows.map((row) =>
     row.map((cell) => (typeof cell === "string" ? { text: clean(cell) } : { ...cell, text: clean(cell.text) })),
   );
-  const widths = fit(naturalWidths(header, cells), style.columns);
-  const lines = rowLines(
-    header.map((text) => ({ text, colour: "cyan" as const })),
-    widths,
-    style,
+  const header = columns.map((column) => (typeof column === "string" ? { title: column, drop: 0 } : column));
+  const natural = naturalWidths(
+    header.map(({ title }) => title),
+    cells,
   );
+  const words = wordWidths(
+    header.map(({ title }) => title),
+    cells,
+  );
+  const kept = keptColumns(header, words, style.columns);
+  const only = <Item>(items: readonly Item[]): Item[] => items.filter((_item, column) => kept.has(column));
+  const widths = fit(only(natural), only(words), style.columns);
+  const titles = only(header).map(({ title }) => ({ text: title, colour: "cyan" as const }));
+  const lines = rowLines(titles, widths, style);
   for (const row of cells) {
-    lines.push(...rowLines(row, widths, style));
+    lines.push(...rowLines(only(row), widths, style));
   }
   return lines.join("\n");
 }
@@ -54,30 +67,67 @@ function clean(text: string): string {
 }
 
 function naturalWidths(header: readonly string[], rows: readonly (readonly Cell[])[]): number[] {
-  const widths = header.map(displayWidth);
+  return widthsBy((text) => text.split("\n"), header, rows);
+}
+
+/** The longest word of each column: what it takes to break only between words. */
+function wordWidths(header: readonly string[], rows: readonly (readonly Cell[])[]): number[] {
+  return widthsBy((text) => text.split(/[\n ]/), header, rows).map((width) => Math.min(width, widestFloor));
+}
+
+function widthsBy(
+  split: (text: string) => readonly string[],
+  header: readonly string[],
+  rows: readonly (readonly Cell[])[],
+): number[] {
+  const widest = (text: string): number => split(text).reduce((most, part) => Math.max(most, displayWidth(part)), 0);
+  const widths = header.map(widest);
   for (const row of rows) {
     for (const [column, cell] of row.entries()) {
-      const width = cell.text.includes("\n")
-        ? Math.max(...cell.text.split("\n").map(displayWidth))
-        : displayWidth(cell.text);
-      widths[column] = Math.max(widths[column] ?? 0, width);
+      widths[column] = Math.max(widths[column] ?? 0, widest(cell.text));
     }
   }
   return widths;
 }
 
-/** Takes from the widest column until the line fits. */
-function fit(widths: readonly number[], columns: number | undefined): readonly number[] {
-  const fitted = [...widths];
-  let over = columns === undefined ? 0 : total(fitted) - columns;
-  while (over > 0) {
-    const widest = Math.max(...fitted);
-    if (widest <= narrowest) {
+function keptColumns(
+  header: readonly { readonly drop: number }[],
+  floors: readonly number[],
+  columns: number | undefined,
+): ReadonlySet<number> {
+  const kept = new Set(header.keys());
+  const fits = (): boolean => columns === undefined || total([...kept].map((column) => floors[column] ?? 0)) <= columns;
+  const droppable = [...header.entries()].filter(([, { drop }]) => drop > 0).sort(([, a], [, b]) => b.drop - a.drop);
+  for (const [column] of droppable) {
+    if (fits()) {
       break;
     }
-    fitted[fitted.indexOf(widest)] = widest - 1;
-    over -= 1;
+    kept.delete(column);
   }
+  return kept;
+}
+
+/** Takes from the widest column until the line fits; words are broken only when nothing else is left. */
+function fit(natural: readonly number[], words: readonly number[], columns: number | undefined): readonly number[] {
+  const fitted = [...natural];
+  const shrink = (floors: readonly number[]): void => {
+    let over = columns === undefined ? 0 : total(fitted) - columns;
+    while (over > 0) {
+      let widest = -1;
+      for (const [column, width] of fitted.entries()) {
+        if (width > (floors[column] ?? 0) && width > (fitted[widest] ?? 0)) {
+          widest = column;
+        }
+      }
+      if (widest === -1) {
+        return;
+      }
+      fitted[widest] = (fitted[widest] ?? 0) - 1;
+      over -= 1;
+    }
+  };
+  shrink(words);
+  shrink(words.map((width) => Math.min(width, narrowest)));
   return fitted;
 }
 
@@ -104,7 +154,7 @@ function paint(text: string, colour: Colour | undefined, style: TableStyle): str
   return colour === undefined || !style.colour || text === "" ? text : `\u001b[${codes[colour]}m${text}\u001b[39m`;
 }
 
-/** Breaks after spaces, commas, hyphens or colons where there is one in the second half of the line, else anywhere. */
+/** Breaks after the last space of a line, else after a comma, hyphen or colon in its second half, else anywhere. */
 function wrap(text: string, width: number): string[] {
   return text.split("\n").flatMap((line) => {
     if (displayWidth(line) <= width || width === 0) {
@@ -113,19 +163,29 @@ function wrap(text: string, width: number): string[] {
     const out: string[] = [];
     let rest = Array.from(line);
     while (rest.length > width) {
-      let cut = width;
-      for (let at = width; at > width / 2; at -= 1) {
-        if (/[ ,:_-]/.test(rest[at - 1] ?? "")) {
-          cut = at;
-          break;
-        }
-      }
+      const cut = cutPoint(rest, width);
       out.push(rest.slice(0, cut).join("").trimEnd());
-      rest = rest.slice(cut);
+      rest = rest.slice(rest[cut] === " " ? cut + 1 : cut);
     }
     out.push(rest.join(""));
     return out;
   });
+}
+
+function cutPoint(chars: readonly string[], width: number): number {
+  if (chars[width] === " ") {
+    return width;
+  }
+  const space = chars.lastIndexOf(" ", width - 1);
+  if (space > 0) {
+    return space;
+  }
+  for (let at = width; at > width / 2; at -= 1) {
+    if (/[,:_-]/.test(chars[at - 1] ?? "")) {
+      return at;
+    }
+  }
+  return width;
 }
 
 /** Characters on the screen; wide scripts count for two. */

@@ -3,7 +3,7 @@ import type { NodeValue } from "../../api/messages.ts";
 import { tableTime } from "../durations.ts";
 import type { Io } from "../io.ts";
 import { renderTable, tableStyle } from "../table.ts";
-import type { Cell } from "../table.ts";
+import type { Cell, Column } from "../table.ts";
 
 /** `[abcde]`: the first five characters of the key in base64, as Tailscale's tools print keys. */
 export function shortKey(key: string): string {
@@ -15,20 +15,20 @@ export function isExpired(node: NodeValue, now: number): boolean {
   return node.expiry !== null && node.expiry <= now;
 }
 
-const nodeHeader = [
+const nodeHeader: readonly Column[] = [
   "ID",
-  "Hostname",
+  { title: "Hostname", drop: 4 },
   "Name",
-  "MachineKey",
-  "NodeKey",
+  { title: "MachineKey", drop: 7 },
+  { title: "NodeKey", drop: 6 },
   "User",
   "Tags",
   "IP addresses",
-  "Ephemeral",
-  "Last seen",
-  "Expiration",
+  { title: "Ephemeral", drop: 5 },
+  { title: "Last seen", drop: 3 },
+  { title: "Expiration", drop: 1 },
   "Connected",
-  "Expired",
+  { title: "Expired", drop: 2 },
 ];
 
 export function nodeTable(nodes: readonly NodeValue[], io: Io): string {
