@@ -1,0 +1,69 @@
+// nodeAttrs: which attributes, app settings and address pools the nodes of a target get.
+import { formatPrefix, maskPrefix, parsePrefix, prefixCovers, prefixOverlaps, type Prefix } from "../ip/index.ts";
+import type { CheckContext } from "./check-context.ts";
+import { poolSpace, reservedPools } from "./networks.ts";
+import type { NodeAttr } from "./policy.ts";
+import type { RawNodeAttr } from "./raw.ts";
+import { parseSelector, type Selector } from "./selectors.ts";
+import type { Located } from "./source.ts";
+
+export function checkAttrs(attrs: readonly RawNodeAttr[], context: CheckContext): readonly NodeAttr[] {
+  return attrs.map((raw) => {
+    if (raw.attr.length === 0 && raw.app.length === 0 && raw.ipPool.length === 0) {
+      context.problems.warn(raw.at, "nodeAttrs entry without attr, app or ipPool has no effect");
+    }
+    for (const attr of raw.attr) {
+      if (attr.text.trim() === "") {
+        context.problems.error(attr.at, "nodeAttrs attr cannot be empty");
+      }
+    }
+    return {
+      at: raw.at,
+      targets: raw.target.flatMap((target) => checkTarget(target, context) ?? []),
+      attrs: raw.attr.map((attr) => attr.text.trim()),
+      apps: raw.app.map(({ name, values }) => ({ name, values })),
+      ipPools: raw.ipPool.flatMap((pool) => checkPool(pool, context) ?? []),
+    };
+  });
+}
+
+function checkTarget(target: Located, context: CheckContext): Selector | undefined {
+  const place = { text: target.text.trim(), at: target.at };
+  const parsed = parseSelector(place, context.declared);
+  if (!parsed.ok) {
+    context.problems.error(place.at, `nodeAttrs target: ${parsed.error}`, parsed.hint);
+    return undefined;
+  }
+  switch (parsed.selector.kind) {
+    case "any":
+    case "nodes":
+    case "addresses":
+      return parsed.selector;
+    case "self":
+    case "internet":
+    case "danger-all":
+      context.problems.error(
+        place.at,
+        `nodeAttrs target does not support this autogroup: ${JSON.stringify(place.text)}, can be [autogroup:member autogroup:tagged] or a role's autogroup`,
+      );
+      return undefined;
+  }
+}
+
+function checkPool(pool: Located, context: CheckContext): Prefix | undefined {
+  const refuse = (why: string): undefined => {
+    context.problems.error(pool.at, `IPPool(${pool.text}): ${why}`);
+    return undefined;
+  };
+  const parsed = parsePrefix(pool.text.trim());
+  if (parsed === undefined) {
+    return refuse("invalid prefix");
+  }
+  const prefix = maskPrefix(parsed);
+  if (!prefixCovers(poolSpace, prefix)) {
+    return refuse(`network must be inside ${formatPrefix(poolSpace)}`);
+  }
+  return reservedPools.some((reserved) => prefixOverlaps(reserved, prefix))
+    ? refuse("network within reserved range")
+    : prefix;
+}

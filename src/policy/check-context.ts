@@ -1,0 +1,44 @@
+// What the parts of the checker share: declared names, postures, and where to complain.
+import type { BrokenTest, UserToken } from "./policy.ts";
+import type { Posture } from "./postures.ts";
+import { nearest, type Problems } from "./problems.ts";
+import type { Declared, Selector } from "./selectors.ts";
+import type { Located } from "./source.ts";
+
+/** Everything a check needs: declared names, postures, and where to complain. */
+export interface CheckContext {
+  readonly declared: Declared;
+  readonly postures: ReadonlyMap<string, Posture>;
+  readonly defaultPostures: readonly Posture[];
+  readonly problems: Problems;
+  readonly userTokens: UserToken[];
+  readonly brokenTests: BrokenTest[];
+}
+
+/** The postures that a list names; unknown ones are errors. */
+export function lookUpPostures(
+  names: readonly Located[],
+  postures: ReadonlyMap<string, Posture>,
+  problems: Problems,
+): readonly Posture[] {
+  return names.flatMap((name) => {
+    const posture = postures.get(name.text.trim());
+    if (posture === undefined) {
+      const near = nearest(name.text, postures.keys());
+      problems.error(
+        name.at,
+        `posture not defined in policy: ${JSON.stringify(name.text)}`,
+        near === undefined ? undefined : `did you mean "${near}"?`,
+      );
+      return [];
+    }
+    return [posture];
+  });
+}
+
+/** Notes a user that a selector names, so that a token meaning two users is refused. */
+export function noteUser(selector: Selector, context: CheckContext): void {
+  if (selector.kind === "nodes" && selector.set.kind === "user") {
+    context.userTokens.push({ token: selector.set.token, at: selector.at });
+  }
+}

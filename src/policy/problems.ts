@@ -1,0 +1,138 @@
+// What is wrong with a policy, said where it stands. Messages are Tailscale's where it has one, so that people and
+// scripts that know those find them here.
+
+export interface PolicyProblem {
+  readonly message: string;
+  /** 1-based; columns count UTF-16 code units. */
+  readonly line: number;
+  readonly column: number;
+  /** What would have been right, where we can tell. */
+  readonly hint?: string;
+}
+
+/** More would not be read, and a file that is wrong everywhere must not cost more than one that is right. */
+const maxProblems = 100;
+
+/** Offsets to lines and columns, by binary search over the line starts. */
+export class Positions {
+  readonly #starts: number[] = [0];
+
+  constructor(text: string) {
+    for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) {
+      this.#starts.push(at + 1);
+    }
+  }
+
+  of(offset: number): { readonly line: number; readonly column: number } {
+    let low = 0;
+    let high = this.#starts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if ((this.#starts[middle] ?? 0) <= offset) {
+        low = middle;
+      } else {
+        high = middle - 1;
+      }
+    }
+    return { line: low + 1, column: offset - (this.#starts[low] ?? 0) + 1 };
+  }
+}
+
+/** Collects what is wrong (errors) and what only looks wrong (warnings). */
+export class Problems {
+  readonly #positions: Positions;
+  readonly #errors: PolicyProblem[] = [];
+  readonly #warnings: PolicyProblem[] = [];
+
+  constructor(positions: Positions) {
+    this.#positions = positions;
+  }
+
+  error(at: number, message: string, hint?: string): void {
+    add(this.#errors, { message, ...this.#positions.of(at), ...(hint === undefined ? {} : { hint }) });
+  }
+
+  warn(at: number, message: string, hint?: string): void {
+    add(this.#warnings, { message, ...this.#positions.of(at), ...(hint === undefined ? {} : { hint }) });
+  }
+
+  get failed(): boolean {
+    return this.#errors.length > 0;
+  }
+
+  /** In the order of the text. */
+  errors(): readonly PolicyProblem[] {
+    return this.#errors.toSorted(byPlace);
+  }
+
+  warnings(): readonly PolicyProblem[] {
+    return this.#warnings.toSorted(byPlace);
+  }
+}
+
+function byPlace(x: PolicyProblem, y: PolicyProblem): number {
+  return x.line - y.line || x.column - y.column;
+}
+
+function add(list: PolicyProblem[], problem: PolicyProblem): void {
+  if (list.length < maxProblems) {
+    list.push(problem);
+  }
+}
+
+/** One problem as its message, several as headscale lists them: a head line, then one tab-indented line each. */
+export function formatProblems(problems: readonly PolicyProblem[]): string {
+  const [only] = problems;
+  return problems.length === 1 && only !== undefined
+    ? describeProblem(only)
+    : `multiple errors:\n${problems.map((problem) => `\t${describeProblem(problem)}`).join("\n")}`;
+}
+
+/** `line 3, column 7: message (hint)`. Problems of a whole test run have no place: line 0. */
+export function describeProblem(problem: PolicyProblem): string {
+  const place = problem.line === 0 ? "" : `line ${problem.line}, column ${problem.column}: `;
+  return `${place}${problem.message}${problem.hint === undefined ? "" : ` (${problem.hint})`}`;
+}
+
+/** Of `names`, the one that `name` was most likely meant to be, if any comes near. */
+export function nearest(name: string, names: Iterable<string>): string | undefined {
+  const wanted = name.toLowerCase();
+  let best: string | undefined;
+  let bestDistance = Math.min(3, Math.max(1, Math.floor(name.length / 3))) + 1;
+  let seen = 0;
+  for (const candidate of names) {
+    seen += 1;
+    if (seen > 2000) {
+      break;
+    }
+    const distance = editDistance(wanted, candidate.toLowerCase(), bestDistance);
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+/** Levenshtein's distance, or `limit` as soon as it is certain to be no less. */
+function editDistance(x: string, y: string, limit: number): number {
+  if (Math.abs(x.length - y.length) >= limit || x.length > 64 || y.length > 64) {
+    return limit;
+  }
+  let row = Array.from({ length: y.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= x.length; i++) {
+    const next = [i];
+    let least = i;
+    for (let j = 1; j <= y.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (x[i - 1] === y[j - 1] ? 0 : 1);
+      const value = Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1);
+      next.push(value);
+      least = Math.min(least, value);
+    }
+    if (least >= limit) {
+      return limit;
+    }
+    row = next;
+  }
+  return Math.min(row[y.length] ?? limit, limit);
+}

@@ -1,0 +1,34 @@
+// A policy text, read and checked: the one way from text to policy.
+import { checkPolicy, type CheckSettings } from "./check.ts";
+import { parseSource } from "./parse-source.ts";
+import type { Policy } from "./policy.ts";
+import { Positions, Problems, type PolicyProblem } from "./problems.ts";
+import { readRaw } from "./read-raw.ts";
+
+export type ReadResult =
+  | {
+      readonly ok: true;
+      readonly policy: Policy;
+      readonly positions: Positions;
+      /** `null` or nothing but comments: no policy at all. */
+      readonly empty: boolean;
+      readonly warnings: readonly PolicyProblem[];
+    }
+  | { readonly ok: false; readonly errors: readonly PolicyProblem[] };
+
+export function readPolicy(text: string, settings: CheckSettings): ReadResult {
+  const positions = new Positions(text);
+  const source = parseSource(text);
+  if (!source.ok) {
+    return { ok: false, errors: [{ message: `hujson: ${source.error.message}`, ...positions.of(source.error.at) }] };
+  }
+  const problems = new Problems(positions);
+  const raw = readRaw(source.value, problems);
+  if (raw === undefined) {
+    return { ok: false, errors: problems.errors() };
+  }
+  const policy = checkPolicy(raw, settings, problems);
+  return problems.failed
+    ? { ok: false, errors: problems.errors() }
+    : { ok: true, policy, positions, empty: source.value.kind === "null", warnings: problems.warnings() };
+}
