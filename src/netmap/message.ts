@@ -1,0 +1,94 @@
+// From JSON to framed map messages. A message is made of parts, each with its JSON and, made when first asked for, its
+// zstd frame: clients decode several frames one after the other as one text (protocol §4.3), so parts are shared
+// between messages without being compressed again.
+import { compress, rawFrame } from "../wire/zstd.ts";
+import type { MapMessage } from "./contract.ts";
+import type { NetmapCounters } from "./counters.ts";
+
+export type Compression = "zstd" | "";
+
+/** A piece of a message's JSON. Immutable. */
+export interface Part {
+  /** The piece as sessions with this compression get it. */
+  bytes(compression: Compression): Uint8Array;
+}
+
+/** Shorter texts do not become smaller by compressing them. */
+const minCompressed = 120;
+/** Up to here a run of the compressor costs more than the bytes it would save one session. */
+const maxRaw = 2048;
+
+const utf8 = new TextEncoder();
+
+export class Messages {
+  readonly #counters: NetmapCounters;
+
+  constructor(counters: NetmapCounters) {
+    this.#counters = counters;
+  }
+
+  /** A part that several messages will share: compressed once. The text is made only when it is needed. */
+  shared(text: string | (() => string)): Part {
+    let frame: Uint8Array | undefined;
+    const make = () => utf8.encode(typeof text === "string" ? text : text());
+    return {
+      bytes: (compression) => {
+        if (compression === "") {
+          return make();
+        }
+        frame ??= this.#framed(make(), minCompressed);
+        return frame;
+      },
+    };
+  }
+
+  /** A part that one message alone has: compressed only when it is long. */
+  single(text: string): Part {
+    return {
+      bytes: (compression) => {
+        const json = utf8.encode(text);
+        return compression === "" ? json : this.#framed(json, maxRaw);
+      },
+    };
+  }
+
+  #framed(json: Uint8Array, raw: number): Uint8Array {
+    if (json.length <= raw) {
+      return rawFrame(json);
+    }
+    this.#counters.compressions++;
+    return compress(json);
+  }
+}
+
+/** `u32 LE length` and the parts. The length and the first part share a chunk, so that a small message is one. */
+export function frameMessage(parts: readonly Part[], compression: Compression): MapMessage {
+  const bodies = parts.map((part) => part.bytes(compression));
+  const length = bodies.reduce((sum, body) => sum + body.length, 0);
+  const [first, ...rest] = bodies;
+  const head = new Uint8Array(4 + (first?.length ?? 0));
+  new DataView(head.buffer).setUint32(0, length, true);
+  if (first !== undefined) {
+    head.set(first, 4);
+  }
+  return { chunks: [head, ...rest], length: 4 + length };
+}
+
+/** A message for many sessions, framed once for each compression that one of them has. */
+export class SharedMessage {
+  readonly #parts: readonly Part[];
+  readonly #framed = new Map<Compression, MapMessage>();
+
+  constructor(parts: readonly Part[]) {
+    this.#parts = parts;
+  }
+
+  framed(compression: Compression): MapMessage {
+    let message = this.#framed.get(compression);
+    if (message === undefined) {
+      message = frameMessage(this.#parts, compression);
+      this.#framed.set(compression, message);
+    }
+    return message;
+  }
+}

@@ -1,0 +1,140 @@
+// A round: every session that is not blocked is brought from the last step to the next. Sessions with the same view are
+// told the same bytes, in slices, so that a large tailnet does not hold up the loop. What changes while a round is
+// under way belongs to the next.
+import type { NetmapCounters } from "./counters.ts";
+import { type Audience, own, type Session } from "./session.ts";
+import type { NetmapTailnet } from "./settings.ts";
+import type { Teller } from "./teller.ts";
+
+/** Sessions told, or views compared, in one turn of the loop. */
+const sliceSize = 300;
+
+/** Sessions that go the same way. */
+interface Group {
+  readonly was: Audience;
+  readonly now: Audience;
+  readonly sessions: Session[];
+}
+
+export interface RoundRoom {
+  readonly tailnet: NetmapTailnet;
+  readonly teller: Teller;
+  readonly counters: NetmapCounters;
+}
+
+/** Yields after each slice. The log already stands at the new step; sessions stand at `from`. */
+export function* tellEverybody(room: RoundRoom, from: number, sessions: Iterable<Session>): Generator<void> {
+  const { teller } = room;
+  let work = 0;
+  for (const group of groupsOf(teller)) {
+    for (let start = 0; start < group.sessions.length; start += sliceSize) {
+      work += 1 + tellSlice(room, group, from, group.sessions.slice(start, start + sliceSize));
+      if (work >= sliceSize) {
+        work = 0;
+        yield;
+      }
+    }
+  }
+  // Those without peers: their own news is all there is.
+  for (const session of [...sessions].filter(({ audience, stale }) => audience === null && stale !== 0)) {
+    teller.catchUp(session);
+    work++;
+    if (work >= sliceSize) {
+      work = 0;
+      yield;
+    }
+  }
+  teller.sweep();
+}
+
+function groupsOf(teller: Teller): Iterable<Group> {
+  const groups = new Map<string, Group>();
+  for (const was of teller.audiences) {
+    for (const session of was.sessions) {
+      if (session.blocked) {
+        continue;
+      }
+      const now = (session.stale & own.policy) === 0 ? was : teller.audienceOf(session.node);
+      const key = `${was.view.key} ${now.view.key}`;
+      const group = groups.get(key);
+      if (group === undefined) {
+        groups.set(key, { was, now, sessions: [session] });
+      } else {
+        group.sessions.push(session);
+      }
+    }
+  }
+  return groups.values();
+}
+
+/** Returns how much work it was. */
+function tellSlice(room: RoundRoom, group: Group, from: number, sessions: readonly Session[]): number {
+  const { teller, counters } = room;
+  const delta = teller.deltaFor(group.was.view, group.now.view, from);
+  const together: Session[] = [];
+  let work = 0;
+  for (const session of sessions) {
+    if (session.closed || session.blocked) {
+      continue;
+    }
+    if (delta === undefined || session.cursor !== from || session.audience !== group.was) {
+      teller.catchUp(session);
+      work++;
+      continue;
+    }
+    if (session.stale !== 0) {
+      work++;
+      if (!tellOwnFirst(room, group, session)) {
+        continue;
+      }
+    }
+    teller.join(session, group.now);
+    session.cursor = teller.log.current;
+    if (!delta.ids.has(session.node)) {
+      together.push(session);
+      continue;
+    }
+    for (const message of delta.for(session.node)) {
+      counters.deltas++;
+      work++;
+      teller.sendShared(message, [session]);
+    }
+  }
+  if (delta === undefined || together.length === 0) {
+    return work;
+  }
+  for (const message of delta.all) {
+    counters.deltas += together.length;
+    work += together.length;
+    teller.sendShared(message, together);
+  }
+  return work;
+}
+
+/**
+ * A session's own part goes before its peers: a filter or profile must not be later than the peers it is about. False
+ * when that was all.
+ */
+function tellOwnFirst({ tailnet, teller }: RoundRoom, group: Group, session: Session): boolean {
+  const node = tailnet.node(session.node);
+  if (node === undefined) {
+    session.stale = 0;
+    return false;
+  }
+  const policyStale = (session.stale & own.policy) !== 0;
+  switch (teller.tellOwn(session, node)) {
+    case "expired":
+      session.cursor = teller.log.current;
+      return false;
+    case "restarted":
+      teller.catchUp(session);
+      return false;
+    case "same":
+      break;
+  }
+  if (policyStale && teller.audienceOf(node.id) !== group.now) {
+    // The policy moved on while this round was under way; the next one goes the rest of the way.
+    session.stale |= own.policy;
+  }
+  return true;
+}

@@ -1,0 +1,217 @@
+// A netmap over a tailnet with clients at the other end, under a clock and a loop that only tests turn.
+import type { NodeId } from "../wire/ids.ts";
+import type { MapNode } from "../wire/tailcfg.ts";
+import { TestClient } from "./client.test-data.ts";
+import type { MapEdge, MapMessage, SessionId } from "./contract.ts";
+import { expectedNetmap } from "./expected.ts";
+import type { Compression } from "./message.ts";
+import { createNetmap, type Netmap } from "./netmap.ts";
+import type { NetmapSettings, NetmapTailnet } from "./settings.ts";
+import { startOfTime, testSettings } from "./tailnet.test-data.ts";
+
+export interface TestSession {
+  readonly id: SessionId;
+  readonly node: NodeId;
+  readonly capVersion: number;
+  readonly omitPeers: boolean;
+  readonly client: TestClient;
+  blocked: boolean;
+  ended: boolean;
+}
+
+interface Turn {
+  readonly at: number;
+  readonly run: () => void;
+}
+
+export class World<Tailnet extends NetmapTailnet> implements MapEdge {
+  readonly tailnet: Tailnet;
+  readonly netmap: Netmap;
+  settings: NetmapSettings;
+  now = startOfTime;
+  readonly sessions = new Map<SessionId, TestSession>();
+  /** Called before each delivery, so that a test may block a session in the middle of things. */
+  onDeliver: (session: TestSession) => void = () => {};
+  #turns: Turn[] = [];
+  #ids = 0;
+  #draws = 0;
+
+  constructor(
+    tailnet: Tailnet,
+    { settings = testSettings, horizon }: { readonly settings?: NetmapSettings; readonly horizon?: number } = {},
+  ) {
+    this.tailnet = tailnet;
+    this.settings = settings;
+    this.netmap = createNetmap({
+      tailnet,
+      edge: this,
+      settings,
+      clock: { now: () => this.now },
+      random: () => ((this.#draws++ * 37) % 100) / 100,
+      defer: (run, afterMs) => this.#turns.push({ at: this.now + afterMs, run }),
+      ...(horizon === undefined ? {} : { horizon }),
+    });
+  }
+
+  // The edge.
+
+  deliver(message: MapMessage, sessions: readonly SessionId[]): void {
+    for (const id of sessions) {
+      const session = this.sessions.get(id);
+      if (session === undefined || session.ended) {
+        throw new Error(`bytes for session ${id}, which is over`);
+      }
+      this.onDeliver(session);
+      session.client.receive(message);
+    }
+  }
+
+  end(id: SessionId): void {
+    const session = this.sessions.get(id);
+    if (session !== undefined) {
+      session.ended = true;
+      this.close(session);
+    }
+  }
+
+  // What tests do.
+
+  open(
+    node: NodeId,
+    { compression = "zstd", capVersion = 142, omitPeers = false }: Partial<SessionOptions> = {},
+  ): TestSession {
+    const id = ++this.#ids;
+    const client = new TestClient(compression);
+    const session = { id, node, capVersion, omitPeers, client, blocked: false, ended: false };
+    this.sessions.set(id, session);
+    this.netmap.open(id, { node, capVersion, compress: compression, omitPeers });
+    return session;
+  }
+
+  close(session: TestSession): void {
+    this.sessions.delete(session.id);
+    this.netmap.close(session.id);
+  }
+
+  block(session: TestSession): void {
+    session.blocked = true;
+    this.netmap.blocked(session.id);
+  }
+
+  drain(session: TestSession): void {
+    session.blocked = false;
+    this.netmap.drained(session.id);
+  }
+
+  /** Runs what is due within so many ms; the clock stands at the end of them afterwards. */
+  run(ms: number): void {
+    const until = this.now + ms;
+    for (;;) {
+      const next = this.#turns
+        .filter(({ at }) => at <= until)
+        .reduce<Turn | undefined>(
+          (first, turn) => (first === undefined || turn.at < first.at ? turn : first),
+          undefined,
+        );
+      if (next === undefined) {
+        break;
+      }
+      this.#turns.splice(this.#turns.indexOf(next), 1);
+      this.now = Math.max(this.now, next.at);
+      next.run();
+    }
+    this.now = until;
+  }
+
+  /** One turn of the loop, however late the clock says it is. */
+  turn(): boolean {
+    const next = this.#turns.shift();
+    if (next !== undefined) {
+      this.now = Math.max(this.now, next.at);
+      next.run();
+    }
+    return next !== undefined;
+  }
+
+  /** Lets everything that is waiting happen. */
+  settle(): void {
+    this.run(1000);
+  }
+
+  /** What differs between what the session has and what it should have; empty when nothing does. */
+  faultsOf(session: TestSession): string[] {
+    const expected = expectedNetmap(this.tailnet, this.settings, session, this.now);
+    const { client } = session;
+    if (expected === undefined) {
+      return ["the node is gone and the session is not"];
+    }
+    const compare = (what: string, has: unknown, should: unknown) =>
+      text(has) === text(should) ? [] : [`${what}: has ${text(has)} but should have ${text(should)}`];
+    const faults = [
+      ...compare("self", comparableSelf(client.self), comparableSelf(expected.self)),
+      ...compare(
+        "peers",
+        [...client.peers.keys()].sort(ascending),
+        expected.peers.map(({ ID }) => ID),
+      ),
+      ...expected.peers.flatMap((peer) =>
+        compare(`peer ${peer.ID}`, comparablePeer(client.peers.get(peer.ID)), comparablePeer(peer)),
+      ),
+      ...compare("filter", client.filters.get("base"), expected.filter),
+      ...compare("ssh", client.ssh, expected.ssh),
+      ...compare("dns", client.dns, expected.dns),
+      ...compare("derp", client.derp, expected.derp),
+      ...expected.profiles.flatMap((profile) =>
+        compare(`profile ${profile.ID}`, client.users.get(profile.ID), profile),
+      ),
+    ];
+    return faults.map((fault) => `session ${session.id} of node ${session.node}: ${fault}`);
+  }
+
+  /** Of all sessions that are not blocked. */
+  faults(): string[] {
+    return [...this.sessions.values()].filter(({ blocked }) => !blocked).flatMap((session) => this.faultsOf(session));
+  }
+}
+
+interface SessionOptions {
+  readonly compression: Compression;
+  readonly capVersion: number;
+  readonly omitPeers: boolean;
+}
+
+function ascending(a: number, b: number): number {
+  return a - b;
+}
+
+/** Keys in one order. */
+function text(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === "object" && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
+
+/** Forms that mean the same to a client are made one; LastSeen counts only while offline. */
+function comparablePeer(peer: MapNode | undefined): unknown {
+  if (peer === undefined) {
+    return undefined;
+  }
+  const { LastSeen, CapMap, KeyExpiry, ...rest } = peer;
+  return {
+    ...rest,
+    ...(peer.Online === true ? {} : { LastSeen }),
+    ...(CapMap === undefined || Object.keys(CapMap).length === 0 ? {} : { CapMap }),
+    ...(KeyExpiry === undefined || KeyExpiry.startsWith("0001-") ? {} : { KeyExpiry }),
+  };
+}
+
+/** What a node knows better itself is not told again when it changes. */
+function comparableSelf(self: MapNode | undefined): unknown {
+  if (self === undefined) {
+    return undefined;
+  }
+  const known = new Set(["Endpoints", "HomeDERP", "DiscoKey", "Hostinfo", "Cap"]);
+  return Object.fromEntries(Object.entries(self).filter(([field]) => !known.has(field)));
+}
