@@ -58,7 +58,7 @@ async function edgeRig(context: TestContext, limits: Partial<EdgeLimits> = {}, h
   const ts2021 = createTs2021({ noiseKey, edge, clock, log: silentLog, counters, trustedProxies: [] });
   const listener = createListener({
     handlers: [],
-    upgrades: new Map([["/ts2021", ts2021.upgrade]]),
+    upgrades: new Map([["/ts2021", (...args) => ts2021.upgrade(...args)]]),
     log: silentLog,
     headersTimeoutMs,
   });
