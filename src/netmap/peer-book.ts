@@ -22,6 +22,8 @@ interface Entry {
   readonly patches: Map<number, string>;
   /** JSON of the capabilities that sessions were told as of the last step; undefined before anything was written. */
   caps: string | undefined;
+  /** A session that opened since was told others. */
+  capsDiffer: boolean;
   /** Some viewer may hold capabilities of this peer: leaving them out would not take them away (§4.5). */
   hadCaps: boolean;
 }
@@ -61,6 +63,7 @@ export class PeerBook {
       this.#counters.encodes++;
       const caps = this.#source.peerCaps(node.id);
       entry.caps ??= capsText(caps);
+      entry.capsDiffer ||= entry.caps !== capsText(caps);
       const told = caps ?? (entry.hadCaps ? {} : undefined);
       entry.hadCaps ||= caps !== undefined;
       variant = { share, open: JSON.stringify(peerBody(node, share, told, this.#settings)).slice(0, -1) };
@@ -88,7 +91,7 @@ export class PeerBook {
   #entry(id: NodeId): Entry {
     let entry = this.#entries.get(id);
     if (entry === undefined) {
-      entry = { variants: [], patches: new Map(), caps: undefined, hadCaps: false };
+      entry = { variants: [], patches: new Map(), caps: undefined, capsDiffer: false, hadCaps: false };
       this.#entries.set(id, entry);
     }
     return entry;
@@ -112,9 +115,10 @@ export class PeerBook {
     if (entry?.caps === undefined) {
       return false;
     }
-    const before = entry.caps;
+    const { caps, capsDiffer } = entry;
     entry.caps = capsText(this.#source.peerCaps(id));
-    return entry.caps !== before;
+    entry.capsDiffer = false;
+    return capsDiffer || entry.caps !== caps;
   }
 
   /** Every peer that was written. */
