@@ -61,13 +61,13 @@ export interface AdminWorld {
   readonly socketPath: string;
   readonly url: string;
   /** Joins a machine as this user's node; the number makes its keys. */
-  join(user: number, number: number, hostinfo?: Hostinfo): Promise<Node>;
-  registration(number: number, hostinfo?: Hostinfo): Registration;
+  readonly join: (user: number, number: number, hostinfo?: Hostinfo) => Promise<Node>;
+  readonly registration: (number: number, hostinfo?: Hostinfo) => Registration;
   /** `key` null sends none. */
-  rest(method: string, path: string, body?: unknown, key?: string | null): Promise<RestAnswer>;
+  readonly rest: (method: string, path: string, body?: unknown, key?: string | null) => Promise<RestAnswer>;
   /** Runs the command line in this process against the Unix socket; the words are split at spaces. */
-  cli(words: string | readonly string[], options?: CliOptions): Promise<CliAnswer>;
-  close(): Promise<void>;
+  readonly cli: (words: string | readonly string[], options?: CliOptions) => Promise<CliAnswer>;
+  readonly close: () => Promise<void>;
 }
 
 /** Overrides are for tests of what the world lends the interface. */
