@@ -1,0 +1,127 @@
+// One connection to PostgreSQL that is made when it is needed and made again when it was lost; statements run one
+// after the other.
+import { Client } from "pg";
+import type { Row } from "../rows.ts";
+
+export interface PostgresTarget {
+  /** Host name, address or the folder of a Unix socket. */
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly password: string;
+  /** False: none. True: the driver's default. A text is libpq's sslmode. */
+  readonly ssl: boolean | string;
+}
+
+type Value = string | number | null;
+
+/** Longer than any statement of ours should take; a dead network must not hold a commit for ever. */
+const statementTimeoutMs = 30_000;
+
+export class PostgresConnection {
+  readonly #target: PostgresTarget;
+  readonly #name: string;
+  #client: Client | undefined;
+  #closed = false;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  /** `name` is shown in pg_stat_activity. */
+  constructor(target: PostgresTarget, name: string) {
+    this.#target = target;
+    this.#name = name;
+  }
+
+  /** Runs `work` when everything asked before has ended; no other work of this connection comes between its statements. */
+  exclusively<Answer>(work: (query: Query) => Promise<Answer>): Promise<Answer> {
+    const answer = this.#tail.then(async () => {
+      const client = await this.#connected();
+      return work(async (text, values = []) => (await client.query<Row>(text, values.map(withoutNul))).rows);
+    });
+    this.#tail = answer.catch(() => undefined);
+    return answer;
+  }
+
+  /** `work` between BEGIN and COMMIT, rolled back when it throws. */
+  transaction<Answer>(work: (query: Query) => Promise<Answer>): Promise<Answer> {
+    return this.exclusively(async (query) => {
+      await query("BEGIN");
+      try {
+        const answer = await work(query);
+        await query("COMMIT");
+        return answer;
+      } catch (error) {
+        await query("ROLLBACK").catch(() => this.#drop());
+        throw error;
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#tail;
+    await this.#client?.end().catch(() => undefined);
+    this.#client = undefined;
+  }
+
+  async #connected(): Promise<Client> {
+    if (this.#closed) {
+      throw new Error("the store is closed");
+    }
+    if (this.#client !== undefined) {
+      return this.#client;
+    }
+    const client = new Client({
+      host: this.#target.host,
+      ...(this.#target.port === 0 ? {} : { port: this.#target.port }),
+      database: this.#target.database,
+      user: this.#target.user,
+      password: this.#target.password,
+      ssl: sslOf(this.#target.ssl),
+      application_name: this.#name,
+      connectionTimeoutMillis: 10_000,
+      statement_timeout: statementTimeoutMs,
+      query_timeout: statementTimeoutMs + 5_000,
+      keepAlive: true,
+    });
+    // An idle connection that breaks says so here; the next statement makes a new one.
+    client.on("error", () => {
+      if (this.#client === client) {
+        this.#client = undefined;
+      }
+    });
+    await client.connect();
+    this.#client = client;
+    return client;
+  }
+
+  #drop(): void {
+    const client = this.#client;
+    this.#client = undefined;
+    void client?.end().catch(() => undefined);
+  }
+}
+
+export type Query = (text: string, values?: readonly Value[]) => Promise<readonly Row[]>;
+
+/** PostgreSQL's text holds no NUL. */
+function withoutNul(value: Value): Value {
+  return typeof value === "string" && value.includes("\u0000") ? value.replaceAll("\u0000", "") : value;
+}
+
+/** libpq's sslmode as the driver understands it; modes below verify-ca encrypt without checking the certificate. */
+function sslOf(ssl: boolean | string): boolean | { readonly rejectUnauthorized: boolean } {
+  switch (ssl) {
+    case false:
+    case "disable":
+    case "allow":
+    case "prefer":
+    case "":
+      return false;
+    case "require":
+    case true:
+      return { rejectUnauthorized: false };
+    default:
+      return { rejectUnauthorized: true };
+  }
+}

@@ -1,0 +1,21 @@
+// One server at a time: a PostgreSQL advisory lock, which the database frees the moment its holder's connection ends.
+import type { Query } from "./connection.ts";
+
+/** "hawser" as the first half, the version of the rule as the second. */
+const lockClass = 0x68617773;
+const lockNumber = 1;
+
+/** Takes the lock or has it already; else answers with who holds it, as that one named itself. */
+export async function claim(query: Query): Promise<string | undefined> {
+  const [held] = await query(
+    `SELECT a.application_name AS name, (l.pid = pg_backend_pid())::int AS mine FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+     WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1 AND l.objid = $2
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    [lockClass, lockNumber],
+  );
+  if (held?.["mine"] === 1) {
+    return undefined;
+  }
+  const [taken] = await query("SELECT pg_try_advisory_lock($1, $2)::int AS got", [lockClass, lockNumber]);
+  return taken?.["got"] === 1 ? undefined : held === undefined ? "another server" : String(held["name"]);
+}
