@@ -351,6 +351,7 @@ export const commandTree: Group = {
   name: "",
   summary: "A self-hosted control plane for Tailscale clients",
   children: [
+    leaf("serve", "Run the server", async (run) => (await import("./commands/serve.ts")).serve(run)),
     userCommands,
     nodeCommands,
     preAuthKeyCommands,

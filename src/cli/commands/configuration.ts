@@ -6,7 +6,7 @@ import { plain } from "../output-shapes.ts";
 import { renderTable, tableStyle } from "../table.ts";
 import type { Cell } from "../table.ts";
 
-async function load(run: Invocation): Promise<LoadedConfig> {
+export async function loadFull(run: Invocation): Promise<LoadedConfig> {
   const { loadConfig } = await import("../../config/load.ts");
   const file = run.flags.text("config");
   return loadConfig({ env: run.io.env, ...(file === "" ? {} : { file }) });
@@ -17,20 +17,21 @@ function findingText(finding: Finding, file: string | undefined): string {
   return `${place}${finding.key === "" ? "" : `${finding.key}: `}${finding.text}`;
 }
 
-function noteWarnings(run: Invocation, { findings, file }: LoadedConfig): void {
+export function noteWarnings(run: Invocation, { findings, file }: LoadedConfig): void {
   for (const finding of findings.filter(({ severity }) => severity === "warning")) {
     run.note(`warning: ${findingText(finding, file)}`);
   }
 }
 
-function faults({ findings, file }: LoadedConfig): string {
+/** The errors, a line each. */
+export function faults({ findings, file }: LoadedConfig): string {
   const errors = findings.filter(({ severity }) => severity === "error");
   return errors.map((finding) => `Fatal config error: ${findingText(finding, file)}`).join("\n");
 }
 
 /** Silent when all is well; warnings are on stderr. */
 export async function configTest(run: Invocation): Promise<void> {
-  const loaded = await load(run);
+  const loaded = await loadFull(run);
   noteWarnings(run, loaded);
   if (loaded.config === undefined) {
     throw new CliError(`configuration error: loading configuration: ${faults(loaded)}`);
@@ -41,7 +42,7 @@ const severityColour = { error: "red", warning: "yellow", info: "green" } as con
 
 /** Every key of the file and the environment: understood, unknown, removed or risky. */
 export async function doctorConfig(run: Invocation): Promise<void> {
-  const { findings, file, config } = await load(run);
+  const { findings, file, config } = await loadFull(run);
   const rows = findings.map((finding): (Cell | string)[] => [
     finding.line === null ? "" : String(finding.line),
     finding.key,
