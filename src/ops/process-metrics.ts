@@ -2,6 +2,8 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Metrics } from "./metrics.ts";
 
+const resolutionMs = 20;
+
 /** Returns what ends the watching. */
 export function addProcessMetrics(metrics: Metrics): () => void {
   const startedAt = Date.now() / 1000 - process.uptime();
@@ -17,12 +19,13 @@ export function addProcessMetrics(metrics: Metrics): () => void {
     "Memory of buffers outside the heap.",
     () => process.memoryUsage().external,
   );
-  const delay = monitorEventLoopDelay({ resolution: 20 });
+  const delay = monitorEventLoopDelay({ resolution: resolutionMs });
   delay.enable();
   metrics.gauge("nodejs_eventloop_lag_seconds", "Delay of the event loop since the last scrape, by quantile.", () => {
     const samples = [0.5, 0.99].map((quantile) => ({
       labels: { quantile: String(quantile) },
-      value: delay.percentile(quantile * 100) / 1e9,
+      // The histogram counts from one look to the next, of which only what is late matters.
+      value: Math.max(0, delay.percentile(quantile * 100) / 1e9 - resolutionMs / 1000),
     }));
     delay.reset();
     return samples;

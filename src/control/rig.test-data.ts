@@ -1,0 +1,186 @@
+// A whole control room for tests: real tailnet, netmap, edge and sockets over an in-memory store, on a clock that the
+// test moves.
+import { createHash, randomBytes } from "node:crypto";
+import type { TestContext } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { createManualClock, type ManualClock } from "../identity/manual-clock.test-data.ts";
+import { createPending, type Pending } from "../identity/pending.ts";
+import { parsePrefix } from "../ip/index.ts";
+import { createNetmap } from "../netmap/netmap.ts";
+import { createAllowAll } from "../policy/allow-all.ts";
+import { createMemoryStore } from "../store/memory.ts";
+import type { Actor, Tailnet } from "../tailnet/contract.ts";
+import type { User } from "../tailnet/model.ts";
+import { createTailnet } from "../tailnet/tailnet.ts";
+import { generatePrivateKey, machineKeyText, nodeKeyText, type PrivateKey } from "../wire/keys.ts";
+import { type ControlCore, createControlCore } from "./core.ts";
+import { type ControlCounters, createControlCounters } from "./counters.ts";
+import { createEdgeHub } from "./edge-hub.ts";
+import { createEdge } from "./edge.ts";
+import { createListener } from "./listener.ts";
+import { type Log, silentLog } from "./log.ts";
+import { connectNoise, type NoiseClient } from "./noise-client.test-data.ts";
+import { publicPages } from "./public-pages.ts";
+import { createTs2021 } from "./ts2021.ts";
+
+export interface ControlRig {
+  readonly clock: ManualClock;
+  readonly tailnet: Tailnet;
+  readonly pending: Pending;
+  readonly core: ControlCore;
+  readonly counters: ControlCounters;
+  readonly noiseKey: PrivateKey;
+  readonly port: number;
+  readonly user: User;
+  healthy: boolean;
+  connect(machine?: PrivateKey, version?: number): Promise<NoiseClient>;
+  /** A fresh auth key of the rig's user. */
+  authKey(options?: { reusable?: boolean; ephemeral?: boolean; expiration?: number; tags?: string[] }): Promise<string>;
+  /** Lets sockets and rounds of the netmap have their turns. */
+  settle(condition: () => boolean): Promise<void>;
+}
+
+export const actor: Actor = { kind: "server", id: "test", from: "" };
+export const serverUrl = "http://control.test:8080";
+
+export async function startRig(context: TestContext, log: Log = silentLog): Promise<ControlRig> {
+  const clock = createManualClock();
+  const noiseKey = generatePrivateKey();
+  const tailnet = await createTailnet({
+    store: createMemoryStore(),
+    now: () => clock.now(),
+    secrets: {
+      randomBytes: (count) => randomBytes(count),
+      sha256: (text) => createHash("sha256").update(text).digest("hex"),
+      bcryptVerify: () => false,
+    },
+    prefixV4: parsePrefix("100.64.0.0/10") ?? null,
+    prefixV6: parsePrefix("fd7a:115c:a1e0::/48") ?? null,
+    allocation: "sequential",
+    defaultNodeExpiry: null,
+    ephemeralTimeout: 120_000,
+    offlineGrace: 10_000,
+    baseDomain: "test.example",
+    compilePolicy: () => ({ ok: false, error: "no policies here" }),
+    defaultPolicy: createAllowAll,
+    closedPolicy: createAllowAll,
+  });
+  const made = await tailnet.createUser(actor, { name: "alice" });
+  if (!made.ok) {
+    throw new Error(made.error.text);
+  }
+  const hub = createEdgeHub();
+  const netmap = createNetmap({
+    tailnet,
+    edge: hub,
+    settings: {
+      domain: "control.test",
+      baseDomain: "test.example",
+      dns: { magicDns: true, nameservers: [], split: {}, search: [], overrideLocal: false, extraRecords: [] },
+      derpMap: { Regions: {} },
+      taildrop: true,
+      logtail: false,
+      autoUpdate: false,
+      prefixes: [],
+    },
+    clock,
+    random: () => 0.5,
+    // The test's clock stands still; the pace is not what is tested here.
+    defer: (run) => void setImmediate(run),
+  });
+  const counters = createControlCounters();
+  const pending = createPending({ clock, randomBytes });
+  const core = createControlCore({ tailnet, netmap, pending, hub, clock, randomBytes, log, counters, serverUrl });
+  const edge = createEdge({ clock, log, counters });
+  edge.connect(core.attach(edge));
+  const ts2021 = createTs2021({ noiseKey, edge, clock, log, counters, trustedProxies: [] });
+  const rig = { healthy: true };
+  const listener = createListener({
+    handlers: [
+      publicPages({
+        serverUrl,
+        noiseKey: machineKeyText(noiseKey.publicRaw),
+        legacyKey: machineKeyText(generatePrivateKey().publicRaw),
+        pending,
+        checkHealth: () => (rig.healthy ? Promise.resolve() : Promise.reject(new Error("down"))),
+        version: { version: "1.2.3" },
+        uuid: () => "00000000-0000-4000-8000-000000000000",
+        program: "hawser",
+      }),
+    ],
+    upgrades: new Map([["/ts2021", (...upgrade) => ts2021.upgrade(...upgrade)]]),
+    log,
+  });
+  const { port } = await listener.listen("127.0.0.1", 0);
+  context.after(async () => {
+    const stopped = edge.stop(0);
+    clock.advance(1);
+    await stopped;
+    await listener.close();
+    netmap.stop();
+    await tailnet.close();
+  });
+  return Object.assign(rig, {
+    clock,
+    tailnet,
+    pending,
+    core,
+    counters,
+    noiseKey,
+    port,
+    user: made.value,
+    connect: (machine = generatePrivateKey(), version = 142) =>
+      connectNoise({ port, serverKey: noiseKey.publicRaw, machine, version }),
+    async authKey({ reusable = false, ephemeral = false, expiration, tags = [] } = {}) {
+      const key = await tailnet.createPreAuthKey(actor, {
+        user: made.value.id,
+        reusable,
+        ephemeral,
+        tags,
+        expiration: expiration ?? clock.now() + 3_600_000,
+      });
+      if (!key.ok) {
+        throw new Error(key.error.text);
+      }
+      return key.value.secret;
+    },
+    async settle(condition: () => boolean) {
+      for (let attempt = 0; attempt < 20_000; attempt++) {
+        if (condition()) {
+          return;
+        }
+        await turn();
+      }
+      throw new Error(`never came true: ${condition.toString()}`);
+    },
+  } satisfies Omit<ControlRig, "healthy">);
+}
+
+/** Bodies as clients send them. */
+export function registerBody(nodeKey: PrivateKey, more: Readonly<Record<string, unknown>> = {}) {
+  const zero = `nodekey:${"0".repeat(64)}`;
+  return {
+    Version: 142,
+    NodeKey: nodeKeyText(nodeKey.publicRaw),
+    OldNodeKey: zero,
+    NLKey: `nlpub:${"0".repeat(64)}`,
+    Expiry: "0001-01-01T00:00:00Z",
+    Followup: "",
+    Hostinfo: { Hostname: "laptop", OS: "linux", BackendLogID: "x" },
+    NodeKeySignature: null,
+    ...more,
+  };
+}
+
+export function mapBody(nodeKey: PrivateKey, more: Readonly<Record<string, unknown>> = {}) {
+  return {
+    Version: 142,
+    Compress: "zstd",
+    KeepAlive: true,
+    NodeKey: nodeKeyText(nodeKey.publicRaw),
+    DiscoKey: `discokey:${"ab".repeat(32)}`,
+    Stream: false,
+    Hostinfo: { Hostname: "laptop", OS: "linux" },
+    ...more,
+  };
+}
