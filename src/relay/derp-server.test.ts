@@ -224,7 +224,7 @@ test("a mesh peer watches, forwards and closes; without the key it may not", asy
   const mesh = await rig.client({ meshKey: meshKey.toString("hex") });
   mesh.watchConns();
   const present = [await mesh.next("peer-present"), await mesh.next("peer-present")];
-  assert.deepEqual(present.map((event) => event.flags).sort(), [1, 2], "a regular client and the mesh peer itself");
+  assert.deepEqual(new Set(present.map((event) => event.flags)), new Set([1, 2]), "a client and the mesh peer itself");
   assert.equal(present[0]?.ip?.toString("hex"), "00000000000000000000ffff7f000001");
   const b = await rig.client({ idealNode: "900b" });
   const later = await mesh.next("peer-present");

@@ -73,3 +73,9 @@ function switching(publicKeyHex: string): Buffer {
       `Derp-Version: ${protocolVersion}\r\nDerp-Public-Key: ${publicKeyHex}\r\n\r\n`,
   );
 }
+
+/** True for /derp, with or without a query. */
+export function isDerpPath(req: IncomingMessage): boolean {
+  const path = (req.url ?? "").split("?", 1)[0];
+  return path === "/derp" || path === "/derp/";
+}
