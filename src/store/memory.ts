@@ -119,6 +119,14 @@ export function createMemoryStore(options: MemoryStoreOptions = {}, disk: Memory
       }
       reach("after-presence");
     },
+    auditLog: async ({ before, limit }) => {
+      mustBeOpen();
+      return disk.audit
+        .map((entry, index) => ({ ...entry, id: index + 1 }))
+        .filter(({ id }) => before === undefined || id < before)
+        .reverse()
+        .slice(0, limit);
+    },
     policyHistory: async (limit) => {
       mustBeOpen();
       return disk.policies.sorted().reverse().slice(0, limit);
@@ -183,7 +191,9 @@ function store(disk: MemoryDisk, write: Write, undo: Undo): string | undefined {
       disk.nodes.remove(write.id, undo);
       return undefined;
     case "put-pre-auth-key":
-      return putSecret(disk.preAuthKeys, write.key, write.secret, undo);
+      return write.key.userId !== null && !disk.users.rows.has(write.key.userId)
+        ? refusal.userMissing
+        : putSecret(disk.preAuthKeys, write.key, write.secret, undo);
     case "use-pre-auth-key": {
       const row = disk.preAuthKeys.rows.get(write.id);
       return row === undefined || row.key.used

@@ -15,3 +15,17 @@ export const refusal = {
   prefixTaken: "key prefix already in use",
   secretMissing: "a new key needs its secret",
 } as const;
+
+/** SQLite names the columns of the violated index: the last of them tells which one it was. */
+export const refusalByColumn: Readonly<Record<string, string>> = {
+  "users.name": refusal.userNameTaken,
+  "users.provider_id": refusal.providerTaken,
+  "nodes.node_key": refusal.nodeKeyTaken,
+  "nodes.stable_id": refusal.stableIdTaken,
+  "nodes.given_name": refusal.nameTaken,
+  "nodes.ipv4": refusal.addressTaken,
+  "nodes.ipv6": refusal.addressTaken,
+  "nodes.user_id": refusal.machineTaken,
+  "pre_auth_keys.prefix": refusal.prefixTaken,
+  "api_keys.prefix": refusal.prefixTaken,
+};

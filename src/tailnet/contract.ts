@@ -13,6 +13,7 @@ import type {
   UserId,
 } from "../wire/ids.ts";
 import type { AddrPortText, Hostinfo } from "../wire/tailcfg.ts";
+import type { AuditQuery, StoredAuditEntry } from "./store.ts";
 import type { ApiKey, Change, Node, PreAuthKey, RegisterMethod, User } from "./model.ts";
 
 /** A refusal that a person caused and can mend. `text` is what headscale's users know where headscale has such a text. */
@@ -181,7 +182,10 @@ export interface TailnetCommands {
   backfillAddresses(actor: Actor): Promise<Result<readonly string[]>>;
 
   setPolicy(actor: Actor, text: string): Promise<Result<PolicyVersion>>;
+  /** Newest first. */
   policyHistory(): Promise<readonly PolicyVersion[]>;
+  /** Who did what, newest first; with `before` only entries with a lower id. */
+  auditLog(query: AuditQuery): Promise<readonly StoredAuditEntry[]>;
 }
 
 export interface TailnetPresence {

@@ -24,6 +24,15 @@ export interface AuditEntry {
   readonly after: string;
 }
 
+/** Ids ascend in the order of storing. */
+export interface StoredAuditEntry extends AuditEntry {
+  readonly id: number;
+}
+export interface AuditQuery {
+  readonly before?: number;
+  readonly limit: number;
+}
+
 /** One durable write. Ids are assigned by the model from the counters it loaded; uniqueness is the database's to refuse. */
 export type Write =
   | { readonly kind: "put-user"; readonly user: User }
@@ -75,7 +84,10 @@ export interface Store {
   commit(groups: readonly (readonly Write[])[]): Promise<CommitOutcome>;
   /** Presence written behind: last write wins, no sequence number, rows of deleted nodes ignored. */
   savePresence(rows: readonly { readonly id: NodeId; readonly presence: Presence }[]): Promise<void>;
+  /** Newest first. */
   policyHistory(limit: number): Promise<readonly PolicyVersion[]>;
+  /** Newest first; with `before` only entries with a lower id. */
+  auditLog(query: AuditQuery): Promise<readonly StoredAuditEntry[]>;
   /** Answers within a second or throws: the health check's question. */
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -19,6 +19,7 @@ import * as users from "./user-commands.ts";
 
 /** How many earlier policies are tried when the stored one does not compile, and how many `policyHistory` lists. */
 const policyDepth = 100;
+const maxAuditPage = 1000;
 /** An API key's last use is written this often at most, ms. */
 const lastSeenEvery = 60_000;
 
@@ -133,6 +134,8 @@ export async function createTailnet(options: TailnetOptions): Promise<Tailnet> {
 
     setPolicy: (actor, text) => run(setPolicy({ state, settler, options }, actor, text)),
     policyHistory: () => store.policyHistory(policyDepth),
+    auditLog: ({ before, limit }) =>
+      store.auditLog({ limit: Math.min(limit, maxAuditPage), ...(before === undefined ? {} : { before }) }),
 
     updatePresence: (id, patch) => presences.updatePresence(id, patch),
     sessionOpened: (id) => presences.sessionOpened(id),

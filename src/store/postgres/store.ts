@@ -6,7 +6,7 @@ import { PostgresConnection } from "./connection.ts";
 import type { PostgresTarget, Query } from "./connection.ts";
 import { claim } from "./lock.ts";
 import { commitGroups, putPresence } from "./commit.ts";
-import { apiKeyOf, nodeOf, policyOf, preAuthKeyOf, presenceOf, secretOf, userOf } from "../rows.ts";
+import { apiKeyOf, auditOf, nodeOf, policyOf, preAuthKeyOf, presenceOf, secretOf, userOf } from "../rows.ts";
 import { migrations } from "./schema.ts";
 
 export type PostgresOpening =
@@ -54,6 +54,15 @@ function storeOver(main: PostgresConnection, side: PostgresConnection): Store {
     policyHistory: (limit) =>
       side.exclusively(async (query) =>
         (await query("SELECT * FROM hawser.policies ORDER BY id DESC LIMIT $1", [limit])).map(policyOf),
+      ),
+    auditLog: ({ before, limit }) =>
+      side.exclusively(async (query) =>
+        (
+          await query("SELECT * FROM hawser.audit WHERE id < $1 ORDER BY id DESC LIMIT $2", [
+            before ?? Number.MAX_SAFE_INTEGER,
+            limit,
+          ])
+        ).map(auditOf),
       ),
     ping: () =>
       Promise.race([
