@@ -55,7 +55,7 @@ function rulesFrom(bits: number): Rules {
 type Step =
   | { readonly do: "node"; readonly deed: string; readonly at: number; readonly pick: number }
   | { readonly do: "join" | "leave" | "user" | "rules" | "time"; readonly at: number }
-  | { readonly do: "open" | "close" | "block" | "drain"; readonly at: number };
+  | { readonly do: "open" | "close" | "block" | "drain" | "stumble" | "turn"; readonly at: number };
 
 const at = fc.nat(1 << 16);
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -70,11 +70,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("join" as const, "leave" as const), at }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("user" as const, "rules" as const), at }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant("time" as const), at }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constantFrom("time" as const, "turn" as const), at }) },
   {
     weight: 6,
     arbitrary: fc.record({
-      do: fc.constantFrom("open" as const, "close" as const, "block" as const, "drain" as const),
+      do: fc.constantFrom("open" as const, "close" as const, "block" as const, "drain" as const, "stumble" as const),
       at,
     }),
   },
@@ -84,16 +84,21 @@ function chosen<Item>(items: readonly Item[], at: number): Item | undefined {
   return items[at % Math.max(items.length, 1)];
 }
 
+interface Bounds {
+  readonly horizon: number;
+  readonly slice: number;
+}
+
 class Play {
   readonly tailnet = new TestTailnet(4);
   readonly world: World<TestTailnet>;
   #next = 1;
 
-  constructor(nodes: number, horizon: number) {
+  constructor(nodes: number, bounds: Bounds) {
     for (let i = 0; i < nodes; i++) {
       this.#join();
     }
-    this.world = new World(this.tailnet, { horizon });
+    this.world = new World(this.tailnet, bounds);
   }
 
   #join(): void {
@@ -127,6 +132,14 @@ class Play {
       case "time":
         world.run([0, 1, 40, 1000][step.at % 4] ?? 0);
         return;
+      case "turn":
+        world.turn();
+        return;
+      case "stumble":
+        if (session !== undefined && !session.blocked) {
+          world.stumbling.add(session.id);
+        }
+        return;
       case "open":
         if (node !== undefined) {
           world.open(node.id, {
@@ -155,6 +168,7 @@ class Play {
   }
 
   finish(): void {
+    this.world.stumbling.clear();
     for (const session of this.world.sessions.values()) {
       if (session.blocked) {
         this.world.drain(session);
@@ -165,9 +179,9 @@ class Play {
   }
 }
 
-function nothingIsLost(nodes: number, horizon: number): fc.IProperty<[Step[]]> {
+function nothingIsLost(nodes: number, bounds: Bounds): fc.IProperty<[Step[]]> {
   return fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
-    const play = new Play(nodes, horizon);
+    const play = new Play(nodes, bounds);
     play.world.open(1 as NodeId);
     play.world.open(2 as NodeId);
     for (const each of steps) {
@@ -179,13 +193,13 @@ function nothingIsLost(nodes: number, horizon: number): fc.IProperty<[Step[]]> {
 }
 
 test("every session arrives at what the tailnet and its policy say", () => {
-  fc.assert(nothingIsLost(6, 10_000), { numRuns: 400 });
+  fc.assert(nothingIsLost(6, { horizon: 10_000, slice: 1 }), { numRuns: 400 });
 });
 
 test("sessions that fall behind the horizon arrive there too", () => {
-  fc.assert(nothingIsLost(6, 5), { numRuns: 200 });
+  fc.assert(nothingIsLost(6, { horizon: 5, slice: 2 }), { numRuns: 200 });
 });
 
 test("so do those of a tailnet whose peers fill several blocks", () => {
-  fc.assert(nothingIsLost(150, 10_000), { numRuns: 30 });
+  fc.assert(nothingIsLost(150, { horizon: 10_000, slice: 3 }), { numRuns: 30 });
 });

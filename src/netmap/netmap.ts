@@ -14,7 +14,7 @@ import { KeepAlives } from "./keep-alive.ts";
 import { Messages, SharedMessage } from "./message.ts";
 import { type Defer, Pace } from "./pace.ts";
 import { ownFields, peerBits, Pending } from "./pending.ts";
-import { tellEverybody } from "./rounds.ts";
+import { defaultSlice, tellEverybody } from "./rounds.ts";
 import { own, type Session } from "./session.ts";
 import type { DnsSettings, NetmapSettings, NetmapTailnet } from "./settings.ts";
 import { newSession, Teller } from "./teller.ts";
@@ -31,6 +31,8 @@ export interface NetmapOptions {
   readonly defer: Defer;
   /** Changes remembered for sessions that fall behind; those further back start over. */
   readonly horizon?: number;
+  /** Sessions told in one turn of the loop. */
+  readonly slice?: number;
 }
 
 export interface Netmap extends MapSessions {
@@ -172,7 +174,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
     const changes = pending.take();
     const from = teller.log.current;
     teller.step({ ...changes, nodes: withCapabilities(changes.nodes, changes.everyone ? null : changes.peers) });
-    round = tellEverybody({ tailnet, teller, counters }, from, sessions.values());
+    round = tellEverybody({ tailnet, teller, counters, slice: options.slice ?? defaultSlice }, from, sessions.values());
     const began = now();
     const sent = counters.messages;
     const turn = () => {

@@ -32,16 +32,30 @@ export class Pace {
   ask(): void {
     if (!this.#asked) {
       this.#asked = true;
-      this.#defer(() => this.tick(), Math.max(0, this.#notBefore - this.#now()));
+      this.#wait();
     }
   }
 
-  /** Begins the round that was asked for, if its time has come: also called by the clock, should a timer be lost. */
-  tick(): void {
-    if (this.#asked && this.#now() >= this.#notBefore - early) {
-      this.#asked = false;
-      this.#begin();
+  #wait(): void {
+    this.#defer(
+      () => {
+        // A round may have ended since, and put the next one off.
+        if (this.#asked && !this.tick()) {
+          this.#wait();
+        }
+      },
+      Math.max(0, this.#notBefore - this.#now()),
+    );
+  }
+
+  /** Begins the round that was asked for if its time has come; also called by the clock, should a timer be lost. */
+  tick(): boolean {
+    if (!this.#asked || this.#now() < this.#notBefore - early) {
+      return false;
     }
+    this.#asked = false;
+    this.#begin();
+    return true;
   }
 
   /** A round that began at `began` has sent this many messages. */

@@ -7,7 +7,7 @@ import type { NetmapTailnet } from "./settings.ts";
 import type { Teller } from "./teller.ts";
 
 /** Sessions told, or views compared, in one turn of the loop. */
-const sliceSize = 300;
+export const defaultSlice = 300;
 
 /** Sessions that go the same way. */
 interface Group {
@@ -20,16 +20,17 @@ export interface RoundRoom {
   readonly tailnet: NetmapTailnet;
   readonly teller: Teller;
   readonly counters: NetmapCounters;
+  readonly slice: number;
 }
 
 /** Yields after each slice. The log already stands at the new step; sessions stand at `from`. */
 export function* tellEverybody(room: RoundRoom, from: number, sessions: Iterable<Session>): Generator<void> {
-  const { teller } = room;
+  const { teller, slice } = room;
   let work = 0;
   for (const group of groupsOf(teller)) {
-    for (let start = 0; start < group.sessions.length; start += sliceSize) {
-      work += 1 + tellSlice(room, group, from, group.sessions.slice(start, start + sliceSize));
-      if (work >= sliceSize) {
+    for (let start = 0; start < group.sessions.length; start += slice) {
+      work += 1 + tellSlice(room, group, from, group.sessions.slice(start, start + slice));
+      if (work >= slice) {
         work = 0;
         yield;
       }
@@ -39,7 +40,7 @@ export function* tellEverybody(room: RoundRoom, from: number, sessions: Iterable
   for (const session of [...sessions].filter(({ audience, stale }) => audience === null && stale !== 0)) {
     teller.catchUp(session);
     work++;
-    if (work >= sliceSize) {
+    if (work >= slice) {
       work = 0;
       yield;
     }

@@ -30,16 +30,13 @@ export class World<Tailnet extends NetmapTailnet> implements MapEdge {
   settings: NetmapSettings;
   now = startOfTime;
   readonly sessions = new Map<SessionId, TestSession>();
-  /** Called before each delivery, so that a test may block a session in the middle of things. */
-  onDeliver: (session: TestSession) => void = () => {};
+  /** The next message blocks these sessions' sockets, in the middle of whatever is going on. */
+  readonly stumbling = new Set<SessionId>();
   #turns: Turn[] = [];
   #ids = 0;
   #draws = 0;
 
-  constructor(
-    tailnet: Tailnet,
-    { settings = testSettings, horizon }: { readonly settings?: NetmapSettings; readonly horizon?: number } = {},
-  ) {
+  constructor(tailnet: Tailnet, { settings = testSettings, ...bounds }: Partial<WorldOptions> = {}) {
     this.tailnet = tailnet;
     this.settings = settings;
     this.netmap = createNetmap({
@@ -49,7 +46,7 @@ export class World<Tailnet extends NetmapTailnet> implements MapEdge {
       clock: { now: () => this.now },
       random: () => ((this.#draws++ * 37) % 100) / 100,
       defer: (run, afterMs) => this.#turns.push({ at: this.now + afterMs, run }),
-      ...(horizon === undefined ? {} : { horizon }),
+      ...bounds,
     });
   }
 
@@ -61,8 +58,10 @@ export class World<Tailnet extends NetmapTailnet> implements MapEdge {
       if (session === undefined || session.ended) {
         throw new Error(`bytes for session ${id}, which is over`);
       }
-      this.onDeliver(session);
       session.client.receive(message);
+      if (this.stumbling.delete(id)) {
+        this.block(session);
+      }
     }
   }
 
@@ -172,6 +171,12 @@ export class World<Tailnet extends NetmapTailnet> implements MapEdge {
   faults(): string[] {
     return [...this.sessions.values()].filter(({ blocked }) => !blocked).flatMap((session) => this.faultsOf(session));
   }
+}
+
+interface WorldOptions {
+  readonly settings: NetmapSettings;
+  readonly horizon: number;
+  readonly slice: number;
 }
 
 interface SessionOptions {
