@@ -99,7 +99,11 @@ async function start(config: Config, log: Logger, undo: (() => unknown)[]): Prom
   undo.push(release);
   const noiseKey = loadNoiseKey(config.noise.privateKeyPath, problem);
 
-  const store = await openStore(config.database);
+  const opening = await openStore(config.database, log.child("store"));
+  if (!opening.ok) {
+    throw new StartError(`the database cannot be used: ${opening.reason}`);
+  }
+  const { store } = opening;
   undo.push(() => store.close());
   const policies = policyTools(config);
   const tailnet = await createTailnet({
