@@ -134,8 +134,10 @@ export class SqliteConnection {
   }
 
   close(): void {
-    this.#statements.clear();
-    this.#db.close();
+    if (this.#db.isOpen) {
+      this.#statements.clear();
+      this.#db.close();
+    }
   }
 
   /** Stores a group, or undoes all of it and returns why. */
