@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import type { DatabaseConfig, PostgresConfig, SqliteConfig } from "../config/config.ts";
 import type { Logger } from "../ops/logger.ts";
+import { lockData } from "../store/data-lock.ts";
 import { openPostgresStore } from "../store/postgres/store.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import { takeOverSqlite } from "../store/takeover/takeover-sqlite.ts";
@@ -36,6 +37,30 @@ function openPostgres(config: PostgresConfig): Promise<StoreOpening> {
 }
 
 async function openSqlite(config: SqliteConfig, log: Logger): Promise<StoreOpening> {
+  const locked = lockData(config.path);
+  if (!locked.ok) {
+    return locked;
+  }
+  let opening: StoreOpening | undefined;
+  try {
+    opening = await openLocked(config, log);
+  } finally {
+    if (opening?.ok !== true) {
+      locked.lock.release();
+    }
+  }
+  if (!opening.ok) {
+    return opening;
+  }
+  const { store } = opening;
+  const close = async (): Promise<void> => {
+    await store.close();
+    locked.lock.release();
+  };
+  return { ok: true, store: { ...store, close } };
+}
+
+async function openLocked(config: SqliteConfig, log: Logger): Promise<StoreOpening> {
   const open = (path: string): Promise<Store> =>
     openSqliteStore({
       path,

@@ -36,7 +36,7 @@ export function lockData(path: string): LockOutcome {
     };
   }
   writeFileSync(holderPath, `process ${process.pid} on ${hostname()}\n`, { mode: 0o600 });
-  return { ok: true, lock: { release: () => db.close() } };
+  return { ok: true, lock: { release: () => (db.isOpen ? db.close() : undefined) } };
 }
 
 function holderOf(path: string): string {
