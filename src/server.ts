@@ -229,6 +229,24 @@ async function start(config: Config, log: Logger, undo: (() => unknown)[]): Prom
     problem(`the command line cannot reach this server: ${faultText(error)}`);
   });
 
+  const tls = tlsOf(config, () => undefined).tls;
+  const grpcAddress = await openGrpc();
+
+  /** Remote gRPC needs TLS, or the word that it may go without (headscale §1.2). */
+  async function openGrpc(): Promise<string | undefined> {
+    const where = config.grpcListenAddr;
+    if (where === null || (tls === undefined && !config.grpcAllowInsecure)) {
+      return undefined;
+    }
+    try {
+      const bound = await api.listenGrpc({ ...where, ...(tls === undefined ? {} : { tls }) });
+      return `${bound.family === "IPv6" ? `[${bound.address}]` : bound.address}:${bound.port}`;
+    } catch (error) {
+      problem(`no remote gRPC: ${faultText(error)}; free port ${where.port}, or set grpc_listen_addr`);
+      return undefined;
+    }
+  }
+
   const prober = startProber(config, { tailnet, core, log: controlLog });
   undo.push(prober);
   const metrics = createServerMetrics({
@@ -288,6 +306,9 @@ async function start(config: Config, log: Logger, undo: (() => unknown)[]): Prom
     `clients, API and pages on ${config.tls.kind === "none" ? "http" : "https"}://${address}:${mainPort}`,
     ...relay.listening,
     `command line on ${config.unixSocket}`,
+    ...(grpcAddress === undefined
+      ? []
+      : [`remote command line (gRPC${tls === undefined ? " without TLS" : ""}) on ${grpcAddress}`]),
     ...(metricsListener === undefined
       ? []
       : [`metrics on http://${metricsListener.address.address}:${metricsListener.address.port}/metrics`]),

@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createApi } from "../src/api/index.ts";
-import type { ApiOptions } from "../src/api/index.ts";
+import type { Api, ApiOptions } from "../src/api/index.ts";
 import { createClient } from "../src/cli/client.ts";
 import type { Io } from "../src/cli/io.ts";
 import { runProgram } from "../src/cli/program.ts";
@@ -53,6 +53,7 @@ export interface CliOptions {
 }
 
 export interface AdminWorld {
+  readonly api: Api;
   readonly clock: { ms: number };
   readonly tailnet: Tailnet;
   readonly pending: Pending;
@@ -146,6 +147,7 @@ export async function createAdminWorld(overrides: Partial<ApiOptions> = {}): Pro
   }
 
   return {
+    api,
     clock,
     tailnet,
     pending,

@@ -1,6 +1,10 @@
 // The admin-facing edge: REST on the main listener, the Unix socket, gRPC. One table of operations behind all of them.
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { createAuthenticator } from "./authenticate.ts";
+import type { GrpcHandler } from "./grpc/handler.ts";
+import { grpcConnections, listenGrpc } from "./grpc-endpoint.ts";
+import type { GrpcListener } from "./grpc-endpoint.ts";
 import { listenLocal } from "./local-socket.ts";
 import type { LocalSocket } from "./local-socket.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -26,6 +30,12 @@ export interface Api {
   handle(request: IncomingMessage, response: ServerResponse): boolean;
   /** Opens the Unix socket. Who may open the file may do everything. Throws SocketInUse when another server has it. */
   listenLocal(socketPath: string, mode: number): Promise<void>;
+  /** Opens the TCP listener for gRPC (and REST), which asks for an API key. Without `tls` it serves in the clear. */
+  listenGrpc(where: {
+    readonly host: string;
+    readonly port: number;
+    readonly tls?: { readonly cert: string; readonly key: string };
+  }): Promise<AddressInfo>;
   close(): Promise<void>;
 }
 
@@ -38,7 +48,20 @@ export function createApi(options: ApiOptions): Api {
   const authenticator = createAuthenticator(options.tailnet, options.clock);
   const addressOf = options.clientAddress ?? ((request: IncomingMessage) => request.socket.remoteAddress ?? "");
   const calls = operations.map((operation) => operation.call);
-  const sockets: LocalSocket[] = [];
+  const listeners: (LocalSocket | GrpcListener)[] = [];
+
+  async function grpcHandler(remote: boolean): Promise<GrpcHandler> {
+    const { createGrpcHandler } = await import("./grpc/handler.ts");
+    return createGrpcHandler({
+      deps: options,
+      operations,
+      onFault,
+      authenticate: (request) =>
+        remote
+          ? authenticator.check(request.headers.authorization, request.socket.remoteAddress ?? "")
+          : { kind: "caller", caller: localCaller },
+    });
+  }
 
   function answer(request: IncomingMessage, response: ServerResponse, caller: Caller): void {
     rest(request, response, caller).catch((fault: unknown) => {
@@ -87,12 +110,19 @@ export function createApi(options: ApiOptions): Api {
       return false;
     },
     async listenLocal(path, mode) {
-      sockets.push(
-        await listenLocal({ path, mode, onRequest: (request, response) => answer(request, response, localCaller) }),
-      );
+      const onHttp2 = grpcConnections(() => grpcHandler(false));
+      const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
+        answer(request, response, localCaller);
+      listeners.push(await listenLocal({ path, mode, onRequest, onHttp2 }));
+    },
+    async listenGrpc(where) {
+      const onRest = (request: IncomingMessage, response: ServerResponse): void => answerRemote(request, response);
+      const listener = await listenGrpc({ ...where, onRest, loadHandler: () => grpcHandler(true) });
+      listeners.push(listener);
+      return listener.address;
     },
     async close() {
-      await Promise.all(sockets.map((socket) => socket.close()));
+      await Promise.all(listeners.map((listener) => listener.close()));
     },
   };
 }

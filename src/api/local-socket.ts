@@ -6,16 +6,15 @@ import type { RequestListener } from "node:http";
 import { connect, createServer } from "node:net";
 import type { Socket } from "node:net";
 import { dirname } from "node:path";
-
-const http2Preface = Buffer.from("PRI * HTTP/2");
+import { splitProtocols } from "./protocol-split.ts";
 
 export interface LocalSocketOptions {
   readonly path: string;
   /** Permission bits of the socket file. */
   readonly mode: number;
   readonly onRequest: RequestListener;
-  /** Takes over a connection that starts with HTTP/2's preface; without it such a connection is closed. */
-  readonly onHttp2?: (socket: Socket) => void;
+  /** Takes over a connection that starts with HTTP/2's preface. */
+  readonly onHttp2: (socket: Socket) => void;
 }
 
 export interface LocalSocket {
@@ -36,15 +35,7 @@ export async function listenLocal({ path, mode, onRequest, onHttp2 }: LocalSocke
     open.add(socket);
     socket.once("close", () => open.delete(socket));
     socket.on("error", () => socket.destroy());
-    sniff(socket, (isHttp2) => {
-      if (!isHttp2) {
-        http.emit("connection", socket);
-      } else if (onHttp2 === undefined) {
-        socket.destroy();
-      } else {
-        onHttp2(socket);
-      }
-    });
+    splitProtocols(socket, { onHttp1: (own) => http.emit("connection", own), onHttp2 });
   });
   await listenWithMode(server, path, mode);
   return {
@@ -56,28 +47,6 @@ export async function listenLocal({ path, mode, onRequest, onHttp2 }: LocalSocke
         setTimeout(() => open.forEach((socket) => socket.destroy()), 500).unref();
       }),
   };
-}
-
-/** Reads just enough to tell HTTP/2 from HTTP/1, and puts it back. */
-function sniff(socket: Socket, decide: (isHttp2: boolean) => void): void {
-  let seen: Buffer = Buffer.alloc(0);
-  const patience = setTimeout(() => socket.destroy(), 10_000);
-  const look = (chunk: Buffer): void => {
-    seen = Buffer.concat([seen, chunk]);
-    const length = Math.min(seen.length, http2Preface.length);
-    const matches = seen.subarray(0, length).equals(http2Preface.subarray(0, length));
-    if (matches && length < http2Preface.length) {
-      return;
-    }
-    clearTimeout(patience);
-    socket.off("data", look);
-    socket.pause();
-    socket.unshift(seen);
-    decide(matches);
-    process.nextTick(() => socket.resume());
-  };
-  socket.once("close", () => clearTimeout(patience));
-  socket.on("data", look);
 }
 
 async function removeStale(path: string): Promise<void> {

@@ -1,0 +1,116 @@
+// headscale.v1.HeadscaleService as a request handler for Node's HTTP/2. Transport, framing and status trailers are
+// connect's; what a call does is the same table of operations as REST's.
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { DescMethod, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import { Code, ConnectError, createContextKey, createContextValues } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { Authentication } from "../authenticate.ts";
+import type { Operation, OperationDeps } from "../operation.ts";
+import { maxBodyBytes } from "../read-body.ts";
+import { mayCall } from "../scopes.ts";
+import { fromMessage, toMessage } from "./convert.ts";
+import { serviceOf } from "./descriptors.ts";
+
+export interface GrpcOptions {
+  readonly deps: OperationDeps;
+  readonly operations: readonly Operation[];
+  /** Who calls; asked once per request. */
+  readonly authenticate: (request: Http2ServerRequest) => Authentication;
+  readonly onFault: (fault: unknown) => void;
+}
+
+export type GrpcHandler = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
+
+const noOne: Authentication = { kind: "refused", reason: "authorization token not supplied" };
+const callerKey = createContextKey<Authentication>(noOne);
+
+export function createGrpcHandler({ deps, operations, authenticate, onFault }: GrpcOptions): GrpcHandler {
+  const ours = operations.filter(({ call }) => call.inHeadscale);
+  const service = serviceOf(ours.map(({ call }) => call));
+  const adapter = connectNodeAdapter({
+    grpcWeb: false,
+    connect: false,
+    readMaxBytes: maxBodyBytes,
+    contextValues: (request) => createContextValues().set(callerKey, authenticate(request as Http2ServerRequest)),
+    routes: (router: ConnectRouter) => {
+      for (const operation of ours) {
+        const method = service.methods.find(({ name }) => name === operation.call.name);
+        if (isUnary(method)) {
+          router.rpc(method, async (input: Message, context: HandlerContext) => {
+            const { call } = operation;
+            const answer = await runUnary({ deps, operation, onFault }, input, context.values.get(callerKey));
+            return toMessage(call.response, method.output, answer);
+          });
+        }
+      }
+    },
+  });
+  return (request, response) => {
+    repairAuthority(request);
+    try {
+      adapter(request, response);
+    } catch (fault) {
+      // The adapter throws at once on what it cannot make a URL of; nobody else must notice.
+      onFault(fault);
+      response.stream.destroy();
+    }
+  };
+}
+
+function isUnary(method: DescMethod | undefined): method is DescMethodUnary {
+  return method?.methodKind === "unary";
+}
+
+/**
+ * The adapter builds a URL of the authority, and an authority that is none would end the process: grpc-go sends
+ * `%2Fpath%2Fto.sock` over a Unix socket, and anybody may send anything.
+ */
+function repairAuthority(request: Http2ServerRequest): void {
+  if (!URL.canParse(`http://${request.authority}`)) {
+    request.headers[":authority"] = "localhost";
+  }
+  if (!URL.canParse(request.url, "http://localhost")) {
+    request.headers[":path"] = "/";
+    request.url = "/";
+  }
+}
+
+interface UnaryPlace {
+  readonly deps: OperationDeps;
+  readonly operation: Operation;
+  readonly onFault: (fault: unknown) => void;
+}
+
+async function runUnary(
+  { deps, operation, onFault }: UnaryPlace,
+  input: Message,
+  authentication: Authentication,
+): Promise<object> {
+  const { call } = operation;
+  switch (authentication.kind) {
+    case "refused":
+      throw new ConnectError(authentication.reason, Code.Unauthenticated);
+    case "too-many":
+      throw new ConnectError("too many wrong API keys from this address", Code.ResourceExhausted);
+    case "caller":
+      break;
+  }
+  const { caller } = authentication;
+  if (!mayCall(caller.scopes, call.scope)) {
+    throw new ConnectError(`this API key lacks the scope ${call.scope}`, Code.PermissionDenied);
+  }
+  const decoded = fromMessage(call.request, input);
+  if (!decoded.ok) {
+    throw new ConnectError(decoded.problem, Code.InvalidArgument);
+  }
+  const answer = await operation.run(deps, caller, decoded.value).catch((fault: unknown) => {
+    onFault(fault);
+    throw new ConnectError("internal error", Code.Internal);
+  });
+  if (!answer.ok) {
+    const { code, message } = answer.error;
+    throw new ConnectError(message, Code[code === "OK" ? "Unknown" : code]);
+  }
+  return answer.value;
+}
