@@ -13,7 +13,7 @@ import { type NetmapCounters, newCounters } from "./counters.ts";
 import { KeepAlives } from "./keep-alive.ts";
 import { Messages, SharedMessage } from "./message.ts";
 import { type Defer, Pace } from "./pace.ts";
-import { ownFields, peerBits, Pending } from "./pending.ts";
+import { maxHold, ownFields, peerBits, Pending } from "./pending.ts";
 import { defaultSlice, tellEverybody } from "./rounds.ts";
 import { own, type Session } from "./session.ts";
 import type { DnsSettings, NetmapSettings, NetmapTailnet } from "./settings.ts";
@@ -88,9 +88,10 @@ export function createNetmap(options: NetmapOptions): Netmap {
   function note(change: Change): void {
     switch (change.kind) {
       case "node-added":
-        pending.peer(change.id);
+        noteNew(change.id);
         return;
       case "node-removed":
+        pending.release(change.id, undefined, now());
         pending.peer(change.id);
         teller.book.removed(change.id);
         for (const session of byNode.get(change.id) ?? []) {
@@ -119,6 +120,16 @@ export function createNetmap(options: NetmapOptions): Netmap {
     }
   }
 
+  function noteNew(id: NodeId): void {
+    const node = tailnet.node(id);
+    if (node !== undefined && pending.hold(node, now() + maxHold)) {
+      defer(() => {
+        pending.release(id, tailnet.node(id), now());
+        pace.ask();
+      }, maxHold);
+    }
+  }
+
   function noteNode({ id, before, fields }: Extract<Change, { kind: "node-changed" }>): void {
     const node = tailnet.node(id);
     if (node === undefined) {
@@ -127,6 +138,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
     const bits = peerBits(before, node, fields);
     teller.book.changed(id, bits);
     pending.node(id, bits);
+    pending.release(id, node, now());
     let stale = 0;
     for (const field of fields) {
       stale |= ownFields.has(field) ? own.record : 0;
@@ -153,7 +165,9 @@ export function createNetmap(options: NetmapOptions): Netmap {
     for (const id of effect.peers) {
       pending.peer(id);
     }
-    pace.ask();
+    if (somethingToTell()) {
+      pace.ask();
+    }
   };
   const unsubscribe = tailnet.subscribe(onBatch);
 
@@ -184,7 +198,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
       }
       round = undefined;
       pace.finished(began, counters.messages - sent);
-      if (!pending.empty || deleted.length > 0 || anyStale()) {
+      if (somethingToTell()) {
         pace.ask();
       }
     };
@@ -206,7 +220,10 @@ export function createNetmap(options: NetmapOptions): Netmap {
     return all;
   }
 
-  function anyStale(): boolean {
+  function somethingToTell(): boolean {
+    if (!pending.empty || deleted.length > 0) {
+      return true;
+    }
     for (const session of sessions.values()) {
       if (session.stale !== 0 && !session.blocked) {
         return true;

@@ -53,9 +53,21 @@ export function peerBits(before: Node, now: Node, fields: ReadonlySet<NodeField>
 export interface PendingChanges {
   readonly nodes: ReadonlyMap<NodeId, number>;
   readonly users: ReadonlySet<UserId>;
-  /** Peers that views have to be asked about; `everyone` when all. */
+  /** Peers that views have to be asked about. */
   readonly peers: ReadonlySet<NodeId>;
+  /** Views have to be asked about all of them. */
   readonly everyone: boolean;
+}
+
+/**
+ * A node that has just registered opens its stream and says where it can be reached within a few round trips. Telling
+ * of it before would cost every peer a second and a third message, so it is held back for at most so long, ms.
+ */
+export const maxHold = 300;
+
+/** Has the node said all that its peers need? */
+function isComplete(node: Node): boolean {
+  return node.online && node.discoKey !== null && node.endpoints.length > 0 && node.homeDerp > 0;
 }
 
 export class Pending {
@@ -64,13 +76,28 @@ export class Pending {
   #users = new Set<UserId>();
   #peers = new Set<NodeId>();
   #everyone = false;
+  /** New nodes that are not told of yet, and until when. */
+  readonly #held = new Map<NodeId, number>();
 
   constructor(counters: NetmapCounters) {
     this.#counters = counters;
   }
 
+  /** Nothing waits to be told, apart from new nodes that are held back. */
   get empty(): boolean {
-    return this.#nodes.size === 0 && this.#users.size === 0 && this.#peers.size === 0 && !this.#everyone;
+    return this.#users.size === 0 && !this.#everyone && this.#allHeld(this.#nodes) && this.#allHeld(this.#peers);
+  }
+
+  #allHeld(ids: ReadonlyMap<NodeId, number> | ReadonlySet<NodeId>): boolean {
+    if (ids.size > this.#held.size) {
+      return false;
+    }
+    for (const id of ids.keys()) {
+      if (!this.#held.has(id)) {
+        return false;
+      }
+    }
+    return true;
   }
 
   node(id: NodeId, bits: number): void {
@@ -97,12 +124,40 @@ export class Pending {
     this.#everyone = true;
   }
 
+  /** A node was added: true when it is held back until it is complete, or `until`. */
+  hold(node: Node, until: number): boolean {
+    this.#peers.add(node.id);
+    if (isComplete(node)) {
+      return false;
+    }
+    this.#held.set(node.id, until);
+    return true;
+  }
+
+  /** The node changed, or is gone, or its time is up: it is held no longer if that is reason enough. */
+  release(id: NodeId, node: Node | undefined, now: number): void {
+    const until = this.#held.get(id);
+    if (until !== undefined && (node === undefined || isComplete(node) || now >= until)) {
+      this.#held.delete(id);
+    }
+  }
+
   take(): PendingChanges {
     const taken = { nodes: this.#nodes, users: this.#users, peers: this.#peers, everyone: this.#everyone };
     this.#nodes = new Map();
     this.#users = new Set();
     this.#peers = new Set();
     this.#everyone = false;
+    for (const id of this.#held.keys()) {
+      const bits = taken.nodes.get(id);
+      if (bits !== undefined) {
+        this.#nodes.set(id, bits);
+        taken.nodes.delete(id);
+      }
+      if (taken.peers.delete(id)) {
+        this.#peers.add(id);
+      }
+    }
     return taken;
   }
 }

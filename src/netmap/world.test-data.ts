@@ -105,7 +105,10 @@ export class World<Tailnet extends NetmapTailnet> implements MapEdge {
   /** Runs what is due within so many ms; the clock stands at the end of them afterwards. */
   run(ms: number): void {
     const until = this.now + ms;
-    for (;;) {
+    for (let turns = 0; ; turns++) {
+      if (turns > 100_000) {
+        throw new Error("the loop does not come to rest");
+      }
       const next = this.#turns
         .filter(({ at }) => at <= until)
         .reduce<Turn | undefined>(
