@@ -30,6 +30,13 @@ const reserved: readonly Prefix[] = [
   return prefix;
 });
 
+/** May a node have this address of this prefix? Not its network or broadcast address, nor a reserved one. */
+export function isUsableAddress(addr: Addr, prefix: Prefix): boolean {
+  const isSingle = compareAddr(prefixFirst(prefix), prefixLast(prefix)) === 0;
+  const isEdge = compareAddr(addr, prefixFirst(prefix)) === 0 || compareAddr(addr, prefixLast(prefix)) === 0;
+  return prefixContains(prefix, addr) && reservedAround(addr) === undefined && (isSingle || !isEdge);
+}
+
 function reservedAround(addr: Addr): Prefix | undefined {
   return reserved.find((prefix) => prefixContains(prefix, addr));
 }

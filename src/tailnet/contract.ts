@@ -1,6 +1,6 @@
 // What other rooms may ask of the tailnet. Commands are asynchronous and resolve when durable; presence is synchronous
 // and written behind. Expected refusals come back as a CommandError; anything thrown is a bug.
-import type { Prefix } from "../ip/index.ts";
+import type { Addr, Prefix } from "../ip/index.ts";
 import type { PolicyEffect, PolicyEngine, UserRole } from "../policy/engine.ts";
 import type {
   ApiKeyId,
@@ -178,6 +178,8 @@ export interface TailnetCommands {
   expireNode(actor: Actor, id: NodeId, expiry: number | null): Promise<Result<Node>>;
   moveNode(actor: Actor, id: NodeId, user: UserId): Promise<Result<Node>>;
   deleteNode(actor: Actor, id: NodeId): Promise<Result<void>>;
+  /** Gives a node other addresses, free ones inside the configured prefixes (or its policy's pools); a family left out stays. */
+  setAddresses(actor: Actor, id: NodeId, wanted: { ipv4?: Addr; ipv6?: Addr }): Promise<Result<Node>>;
   /** Gives nodes the addresses that the configured prefixes call for; the lines say what was done, as headscale words them. */
   backfillAddresses(actor: Actor): Promise<Result<readonly string[]>>;
 

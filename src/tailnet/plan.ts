@@ -183,6 +183,16 @@ export class Plan {
     return undefined;
   }
 
+  /** Takes this very address; false when it is in use. */
+  takeThisAddress(addr: Addr): boolean {
+    if (this.#state.addresses.has(addr)) {
+      return false;
+    }
+    this.#state.addresses.take(addr);
+    this.#undo.push(() => this.#state.addresses.free(addr));
+    return true;
+  }
+
   // Writing.
 
   putUser(user: User): void {
