@@ -34,7 +34,6 @@ before(async () => {
     host.addHosts(`${lan.control} control\n`);
   }
   const tls = selfSigned(`${hosts.control.folder}/tls`, ["control", lan.control]);
-  await hosts.control.run("chmod", ["-R", "a+rX", lab.folder]);
   control = new Control(hosts.control, { serverUrl: "https://control" });
   await control.start();
   await startTlsFront(hosts.control, tls);

@@ -31,7 +31,8 @@ http {
 `,
   );
   // The page must be readable by nginx's workers, whoever they run as.
-  await host.run("chmod", ["-R", "a+rX", folder, host.folder, host.lab.folder]);
+  await host.run("chmod", ["-R", "a+rX", folder]);
+  await host.run("chmod", ["a+x", host.folder, host.lab.folder]);
   const nginx = host.start("nginx", ["-c", file]);
   await until(`${host.name} serves its page`, 10, async () => {
     const answer = await host.run("curl", ["-fs", "-m", "1", `http://127.0.0.1:${ports[0]}/`], { check: false });

@@ -1,0 +1,104 @@
+// The store suite on a PostgreSQL at 127.0.0.1:5432, in databases made for it and dropped afterwards.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Client } from "pg";
+import type { Store } from "../../tailnet/store.ts";
+import { sampleUser, storeSuite } from "../store-suite.ts";
+import type { PostgresTarget } from "./connection.ts";
+import { openPostgresStore } from "./store.ts";
+
+const server = {
+  host: "127.0.0.1",
+  port: 5432,
+  user: process.env["PGUSER"] ?? "postgres",
+  password: process.env["PGPASSWORD"] ?? "",
+};
+
+/** Runs one statement beside the databases under test. */
+async function administer(sql: string): Promise<void> {
+  const client = new Client({ ...server, database: "postgres", connectionTimeoutMillis: 2000 });
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
+
+async function whyNot(): Promise<string | undefined> {
+  try {
+    await administer("SELECT 1");
+    return undefined;
+  } catch (error) {
+    return `no PostgreSQL to use at 127.0.0.1:5432 (${error instanceof Error ? error.message : String(error)})`;
+  }
+}
+
+let made = 0;
+
+async function freshDatabase(): Promise<PostgresTarget> {
+  made += 1;
+  const database = `hawser_test_${process.pid}_${made}`;
+  await administer(`CREATE DATABASE ${database}`);
+  return { ...server, database, ssl: false };
+}
+
+async function opened(target: PostgresTarget): Promise<Store> {
+  const opening = await openPostgresStore(target);
+  assert.ok(opening.ok, opening.ok ? "" : opening.reason);
+  return opening.store;
+}
+
+const missing = await whyNot();
+
+if (missing !== undefined) {
+  test("the store suite on PostgreSQL", { skip: missing }, () => undefined);
+} else {
+  storeSuite("PostgreSQL", async () => {
+    const target = await freshDatabase();
+    return {
+      open: () => opened(target),
+      dispose: () => administer(`DROP DATABASE ${target.database} WITH (FORCE)`),
+    };
+  });
+
+  test("a second server is refused and told who holds the database", async () => {
+    const target = await freshDatabase();
+    const first = await opened(target);
+    const second = await openPostgresStore(target);
+    assert.ok(!second.ok);
+    assert.match(second.reason, new RegExp(`in use by hawser on .*, process ${process.pid}`));
+    await first.close();
+    const third = await opened(target);
+    await third.close();
+    await administer(`DROP DATABASE ${target.database} WITH (FORCE)`);
+  });
+
+  test("a connection that the database ended is made again, and the lock with it", async () => {
+    const target = await freshDatabase();
+    const store = await opened(target);
+    await administer(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${target.database}'`);
+    // The first statement afterwards may still meet the dead connection.
+    await store.ping().catch(() => undefined);
+    await store.ping();
+    await store.commit([]).catch(() => undefined);
+    assert.equal((await store.commit([[{ kind: "put-user", user: sampleUser(1) }]])).ok, true);
+    const second = await openPostgresStore(target);
+    assert.equal(second.ok, false);
+    await store.close();
+    await administer(`DROP DATABASE ${target.database} WITH (FORCE)`);
+  });
+
+  test("headscale's tables in the same database are left alone", async () => {
+    const target = await freshDatabase();
+    const client = new Client({ ...server, database: target.database });
+    await client.connect();
+    await client.query("CREATE TABLE users (id bigint, name text); INSERT INTO users VALUES (1, 'theirs')");
+    const store = await opened(target);
+    await store.commit([[{ kind: "put-user", user: sampleUser(7) }]]);
+    assert.deepEqual((await client.query("SELECT name FROM users")).rows, [{ name: "theirs" }]);
+    await store.close();
+    await client.end();
+    await administer(`DROP DATABASE ${target.database} WITH (FORCE)`);
+  });
+}
