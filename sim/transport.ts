@@ -85,5 +85,17 @@ export function openWebSocket({ url }: TransportOptions, handshake: string): Pro
     socket.on("message", (bytes: Buffer) => transport.onData(bytes));
     socket.on("close", () => transport.onClosed(problem));
     socket.on("open", () => done(transport));
+    // The server's first message may stand in the very bytes that open the socket, before anybody can have set onData.
+    const early: Buffer[] = [];
+    let handler: Transport["onData"] | undefined;
+    Object.defineProperty(transport, "onData", {
+      get: (): Transport["onData"] => handler ?? ((bytes) => early.push(bytes)),
+      set: (next: Transport["onData"]) => {
+        handler = next;
+        for (let bytes = early.shift(); bytes !== undefined; bytes = early.shift()) {
+          handler(bytes); // It may have set another one meanwhile.
+        }
+      },
+    });
   });
 }

@@ -1,0 +1,144 @@
+// A whole server in this process on loopback, with simulated clients to join it: sockets, store and clock are real.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { SimClient, type SimOptions } from "../sim/client.ts";
+import { fetchServerKey } from "../sim/dial.ts";
+import { loadConfig } from "../src/config/load.ts";
+import { createLogger } from "../src/ops/logger.ts";
+import { startServer, type RunningServer } from "../src/server.ts";
+import type { Actor } from "../src/tailnet/contract.ts";
+import type { User } from "../src/tailnet/model.ts";
+
+export interface KeyOptions {
+  readonly reusable?: boolean;
+  readonly ephemeral?: boolean;
+  readonly tags?: readonly string[];
+  /** Milliseconds from now; one hour unless said otherwise. */
+  readonly expiresIn?: number;
+}
+
+export interface ControlWorld {
+  readonly url: URL;
+  readonly server: RunningServer;
+  readonly serverPublic: Uint8Array;
+  readonly user: User;
+  readonly actor: Actor;
+  /** A client that has not done anything yet; it is closed when the test ends. */
+  readonly client: (options?: Partial<SimOptions>) => SimClient;
+  readonly authKey: (options?: KeyOptions) => Promise<string>;
+  /** A client that has registered and whose map is open. */
+  readonly join: (options?: Partial<SimOptions>) => Promise<SimClient>;
+  /** Stops the server and starts it again on the same data and port. */
+  readonly restart: () => Promise<void>;
+}
+
+const actor: Actor = { kind: "server", id: "test", from: "" };
+/** HAWSER_TEST_LOG=debug shows what the server says. */
+const level = process.env["HAWSER_TEST_LOG"] === "debug" ? "debug" : "silent";
+const log = createLogger({ level, format: "text" });
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((done) => probe.listen(0, "127.0.0.1", done));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise<void>((done) => probe.close(() => done()));
+  return port;
+}
+
+export async function controlWorld(context: TestContext, extraConfig = ""): Promise<ControlWorld> {
+  const folder = mkdtempSync(join(tmpdir(), "hawser-control-"));
+  const port = await freePort();
+  const file = join(folder, "config.yaml");
+  writeFileSync(
+    file,
+    `server_url: http://127.0.0.1:${port}
+listen_addr: 127.0.0.1:${port}
+metrics_listen_addr: ""
+noise: { private_key_path: ${folder}/noise_private.key }
+prefixes: { v4: 100.64.0.0/10, v6: fd7a:115c:a1e0::/48 }
+database: { type: sqlite, sqlite: { path: ${folder}/db.sqlite } }
+unix_socket: ${folder}/hawser.sock
+derp: { server: { enabled: true, region_id: 999, stun_listen_addr: "127.0.0.1:0", private_key_path: ${folder}/derp.key }, urls: [] }
+dns: { magic_dns: true, base_domain: sim.internal, override_local_dns: false }
+${extraConfig}
+`,
+  );
+  const { config, findings } = await loadConfig({ file, env: {}, workingDir: folder });
+  if (config === undefined) {
+    throw new Error(`the test's configuration is refused: ${findings.map(({ text }) => text).join("; ")}`);
+  }
+  let server = await startServer({ ...config, dataDir: folder }, { log });
+  const made = await server.tailnet.createUser(actor, { name: "alice" });
+  if (!made.ok) {
+    throw new Error(made.error.text);
+  }
+  const user = made.value;
+  const url = new URL(config.serverUrl);
+  const serverPublic = await fetchServerKey(url, 142);
+  const clients: SimClient[] = [];
+  let count = 0;
+
+  context.after(async () => {
+    for (const client of clients) {
+      client.close();
+    }
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const client = (options: Partial<SimOptions> = {}): SimClient => {
+    const sim = new SimClient({ url, serverPublic, hostname: `sim-${++count}`, ...options });
+    clients.push(sim);
+    return sim;
+  };
+  const authKey = async (options: KeyOptions = {}): Promise<string> => {
+    const { reusable = false, ephemeral = false, tags = [], expiresIn = 3_600_000 } = options;
+    const key = await server.tailnet.createPreAuthKey(actor, {
+      user: tags.length > 0 ? null : user.id,
+      reusable,
+      ephemeral,
+      tags,
+      expiration: Date.now() + expiresIn,
+    });
+    if (!key.ok) {
+      throw new Error(key.error.text);
+    }
+    return key.value.secret;
+  };
+  return {
+    url,
+    serverPublic,
+    user,
+    actor,
+    client,
+    authKey,
+    get server() {
+      return server;
+    },
+    async join(options = {}) {
+      const sim = client(options);
+      await sim.join({ authKey: await authKey() });
+      await sim.openMap();
+      return sim;
+    },
+    async restart() {
+      await server.stop();
+      server = await startServer({ ...config, dataDir: folder }, { log });
+    },
+  };
+}
+
+/** Waits for something that sockets and timers bring about; fails loudly after `seconds`. */
+export async function until(what: string, condition: () => boolean, seconds = 20): Promise<void> {
+  const deadline = performance.now() + seconds * 1000;
+  while (!condition()) {
+    if (performance.now() > deadline) {
+      throw new Error(`not within ${seconds} s: ${what}`);
+    }
+    await sleep(5);
+  }
+}
