@@ -78,7 +78,7 @@ export class RelayConnection implements FrameHandler {
     this.#stream = stream;
     this.visitor = visitor;
     this.#house = house;
-    this.outlet = new Outlet(stream, limits, house.counters, now);
+    this.outlet = new Outlet(stream, limits, house.counters, clock);
     this.#splitter = new FrameSplitter(this);
     this.#notHere = new TokenBucket(limits.notHerePerSecond, limits.notHereBurst, now);
     this.#rate =

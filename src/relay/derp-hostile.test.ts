@@ -157,7 +157,7 @@ test("handshakes and connections are bounded, per address and in all", async () 
 
 test("a reader that stops reading loses packets and then its connection, and nobody waits for it", async () => {
   const clock = createManualClock();
-  await using rig = await createRig({ clock, limits: { directBytes: 65536 } });
+  await using rig = await createRig({ clock, limits: { directBytes: 65536, burstBytes: 65536 } });
   const [sender, slow, other] = [await rig.client(), await rig.client(), await rig.client()];
   slow.socket.pause();
   const packet = Buffer.alloc(60_000);

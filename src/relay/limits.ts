@@ -13,8 +13,14 @@ export interface RelayLimits {
   /** A connection that takes nothing of what is written to it for this long is closed, ms. */
   readonly writeStallMs: number;
   readonly meshWriteStallMs: number;
-  /** Below this many bytes written and not yet taken by the system, packets go straight to the socket. */
+  /**
+   * Below this many bytes written and not yet taken by the system, packets go straight to the socket. As long as nothing
+   * has waited there for burstMs it may be burstBytes: TLS takes only once per turn of the event loop what may arrive in
+   * dozens of chunks, and a fast reader must not lose packets over that. For a slow one, what may wait stays short.
+   */
   readonly directBytes: number;
+  readonly burstBytes: number;
+  readonly burstMs: number;
   /** Each of the two queues of a connection: packets, and bytes. */
   readonly queuePackets: number;
   readonly queueBytes: number;
@@ -44,7 +50,9 @@ export const defaultRelayLimits: RelayLimits = {
   keepAliveJitterMs: 5_000,
   writeStallMs: 2_000,
   meshWriteStallMs: 30_000,
-  directBytes: 256 * 1024,
+  directBytes: 128 * 1024,
+  burstBytes: 2 * 1024 * 1024,
+  burstMs: 25,
   queuePackets: 32,
   queueBytes: 256 * 1024,
   controlBytes: 1024 * 1024,

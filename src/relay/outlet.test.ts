@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Duplex } from "node:stream";
 import { test } from "node:test";
 import { encodeRecvPacket, headerLength, packetOffset } from "../wire/derp-frames.ts";
+import { createManualClock } from "./clock.ts";
 import { createRelayCounters } from "./counters.ts";
 import { defaultRelayLimits } from "./limits.ts";
 import { Outlet } from "./outlet.ts";
@@ -9,7 +10,7 @@ import { PacketQueue } from "./packet-queue.ts";
 import { discoPacket } from "./rig.test-data.ts";
 
 const source = Buffer.alloc(32, 9);
-const limits = { ...defaultRelayLimits, directBytes: 1000, queuePackets: 4, queueBytes: 100_000 };
+const limits = { ...defaultRelayLimits, directBytes: 1000, burstBytes: 1000, queuePackets: 4, queueBytes: 100_000 };
 
 /** A socket whose reader takes a write only when told to. */
 function slowSocket(): { readonly stream: Duplex; readonly taken: Buffer[]; take(): void } {
@@ -55,7 +56,7 @@ test("a reader that keeps up gets the received bytes themselves", () => {
     write: (chunk: Buffer, _e, done) => (written.push(chunk), done()),
   });
   const counters = createRelayCounters();
-  const outlet = new Outlet(stream, limits, counters, 0);
+  const outlet = new Outlet(stream, limits, counters, createManualClock());
   const run = Buffer.concat([frame(1), frame(2)]);
   outlet.packets(run, 0, run.length, 2);
   assert.equal(written[0]?.buffer, run.buffer, "no copy");
@@ -65,7 +66,7 @@ test("a reader that keeps up gets the received bytes themselves", () => {
 test("for a slow reader the newest packets wait and the oldest go, within the bound", async () => {
   const socket = slowSocket();
   const counters = createRelayCounters();
-  const outlet = new Outlet(socket.stream, limits, counters, 0);
+  const outlet = new Outlet(socket.stream, limits, counters, createManualClock());
   for (let n = 0; n < 50; n++) {
     const one = frame(n);
     outlet.packets(one, 0, one.length, 1);
@@ -78,9 +79,42 @@ test("for a slow reader the newest packets wait and the oldest go, within the bo
   assert.equal(counters.packetsOut, 7);
 });
 
+test("a burst goes through while nothing has waited long; what stands is held short", async () => {
+  const socket = slowSocket();
+  const counters = createRelayCounters();
+  const clock = createManualClock();
+  const outlet = new Outlet(socket.stream, { ...limits, burstBytes: 10_000, burstMs: 25 }, counters, clock);
+  const send = (n: number): void => {
+    const one = frame(n);
+    outlet.packets(one, 0, one.length, 1);
+  };
+  for (let n = 0; n < 10; n++) {
+    send(n);
+  }
+  assert.equal(counters.packetsOut, 10, "more than directBytes at once");
+  clock.advance(26);
+  send(10);
+  assert.equal(counters.packetsOut, 10, "the first byte has waited too long");
+  await takeAll(socket);
+  assert.equal(counters.packetsOut, 11);
+  for (let n = 11; n < 21; n++) {
+    send(n);
+  }
+  assert.equal(counters.packetsOut, 21, "the reader has caught up: bursts are welcome again");
+  // A reader that takes steadily is fast even if the socket is never seen empty.
+  for (let n = 21; n < 60; n++) {
+    socket.take();
+    await new Promise((done) => setImmediate(done));
+    clock.advance(2);
+    send(n);
+  }
+  assert.equal(counters.packetsOut, 60);
+  assert.ok(socket.stream.writableLength > limits.directBytes);
+});
+
 test("disco waits in a queue of its own, is not pushed out by traffic, and leaves first", async () => {
   const socket = slowSocket();
-  const outlet = new Outlet(socket.stream, limits, createRelayCounters(), 0);
+  const outlet = new Outlet(socket.stream, limits, createRelayCounters(), createManualClock());
   const fill = Buffer.concat([0, 1, 2, 3].map((n) => frame(n)));
   outlet.packets(fill, 0, fill.length, 4);
   const disco = encodeRecvPacket(source, discoPacket());
@@ -93,7 +127,12 @@ test("disco waits in a queue of its own, is not pushed out by traffic, and leave
 
 test("what waits is copied: a packet does not keep the chunk it came in", () => {
   const socket = slowSocket();
-  const outlet = new Outlet(socket.stream, { ...limits, directBytes: 0 }, createRelayCounters(), 0);
+  const outlet = new Outlet(
+    socket.stream,
+    { ...limits, directBytes: 0, burstBytes: 0 },
+    createRelayCounters(),
+    createManualClock(),
+  );
   const run = Buffer.concat([frame(1), frame(2)]);
   outlet.packets(run, 0, run.length, 2);
   outlet.packets(run, 0, run.length, 2);
@@ -104,7 +143,7 @@ test("what waits is copied: a packet does not keep the chunk it came in", () => 
 test("control frames for a reader that is far behind are not sent", () => {
   const socket = slowSocket();
   const counters = createRelayCounters();
-  const outlet = new Outlet(socket.stream, limits, counters, 0);
+  const outlet = new Outlet(socket.stream, limits, counters, createManualClock());
   let sent = 0;
   while (outlet.control(Buffer.alloc(100), 10_000)) {
     sent++;
@@ -117,7 +156,7 @@ test("control frames for a reader that is far behind are not sent", () => {
 
 test("a reader that takes nothing is stalled, one that takes a little is not", async () => {
   const socket = slowSocket();
-  const outlet = new Outlet(socket.stream, limits, createRelayCounters(), 0);
+  const outlet = new Outlet(socket.stream, limits, createRelayCounters(), createManualClock());
   assert.ok(!outlet.isStalled(60_000, 2_000), "nothing to write is no stall");
   for (const n of [1, 2, 3]) {
     const one = frame(n);
@@ -133,7 +172,12 @@ test("a reader that takes nothing is stalled, one that takes a little is not", a
 
 test("a line that needs seconds for a large write gets them", () => {
   const socket = slowSocket();
-  const outlet = new Outlet(socket.stream, { ...limits, directBytes: 1_000_000 }, createRelayCounters(), 0);
+  const outlet = new Outlet(
+    socket.stream,
+    { ...limits, burstBytes: 1_000_000 },
+    createRelayCounters(),
+    createManualClock(),
+  );
   const big = frame(1, 65_000);
   for (let n = 0; n < 4; n++) {
     outlet.packets(big, 0, big.length, 1);

@@ -2,15 +2,18 @@
 // are, without a copy. When it does not, packets wait in two bounded queues, disco apart from the rest so that paths can
 // still be found through a congested relay; the oldest go first when a queue is full. What waits is copied, so that a
 // small packet never keeps a whole received chunk alive. The bound per connection is
-// directBytes + one chunk + 2 × queueBytes, whatever the reader does.
+// burstBytes + one chunk + 2 × queueBytes, whatever the reader does.
 import type { Duplex } from "node:stream";
 import { headerLength, isDisco, packetOffset } from "../wire/derp-frames.ts";
+import type { RelayClock } from "./clock.ts";
 import type { RelayCounters } from "./counters.ts";
 import type { RelayLimits } from "./limits.ts";
 import { PacketQueue } from "./packet-queue.ts";
 
 /** The piece of a write that should be through within writeStallMs even on a slow line. */
 const stallUnit = 64 * 1024;
+/** … and how many of them are waited for at most. */
+const maxStallUnits = 16;
 
 export class Outlet {
   readonly #socket: Duplex;
@@ -18,17 +21,25 @@ export class Outlet {
   readonly #counters: RelayCounters;
   readonly #disco: PacketQueue;
   readonly #other: PacketQueue;
+  readonly #clock: RelayClock;
   #written = 0;
+  // Progress as last seen by isStalled.
   #taken = 0;
   #takenAt: number;
+  // A byte of the stream and when it was written: its age tells how long bytes wait in the socket.
+  #mark = 0;
+  #markAt: number;
 
-  constructor(socket: Duplex, limits: RelayLimits, counters: RelayCounters, now: number) {
+  constructor(socket: Duplex, limits: RelayLimits, counters: RelayCounters, clock: RelayClock) {
+    const now = clock.now();
+    this.#clock = clock;
     this.#socket = socket;
     this.#limits = limits;
     this.#counters = counters;
     this.#disco = new PacketQueue(limits.queuePackets, limits.queueBytes);
     this.#other = new PacketQueue(limits.queuePackets, limits.queueBytes);
     this.#takenAt = now;
+    this.#markAt = now;
     socket.on("drain", () => this.#flush());
   }
 
@@ -77,16 +88,23 @@ export class Outlet {
       return false;
     }
     // A write is seen to end only as a whole: large ones get the time that a slow but living line needs.
-    return now - this.#takenAt > stallMs * Math.max(1, Math.ceil(pending / stallUnit));
+    return now - this.#takenAt > stallMs * Math.min(maxStallUnits, Math.ceil(pending / stallUnit));
   }
 
   #mayWrite(): boolean {
-    return (
-      this.#disco.length === 0 &&
-      this.#other.length === 0 &&
-      // Without a pending "drain" nobody would empty the queues.
-      (this.#socket.writableLength <= this.#limits.directBytes || !this.#socket.writableNeedDrain)
-    );
+    const { writableLength: pending, writableNeedDrain: willDrain } = this.#socket;
+    // Without a pending "drain" nobody would empty the queues.
+    return this.#disco.length + this.#other.length === 0 && (!willDrain || pending <= this.#room(pending));
+  }
+
+  /** How many bytes may wait in the socket now. */
+  #room(pending: number): number {
+    const now = this.#clock.now();
+    if (this.#written - pending >= this.#mark) {
+      this.#mark = this.#written;
+      this.#markAt = now;
+    }
+    return now - this.#markAt <= this.#limits.burstMs ? this.#limits.burstBytes : this.#limits.directBytes;
   }
 
   #flush(): void {
