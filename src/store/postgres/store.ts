@@ -7,7 +7,7 @@ import type { PostgresTarget, Query } from "./connection.ts";
 import { claim } from "./lock.ts";
 import { commitGroups, putPresence } from "./commit.ts";
 import { apiKeyOf, auditOf, nodeOf, policyOf, preAuthKeyOf, presenceOf, secretOf, userOf } from "../rows.ts";
-import { migrations } from "./schema.ts";
+import { migrate } from "./schema-version.ts";
 
 export type PostgresOpening =
   | { readonly ok: true; readonly store: Store }
@@ -81,24 +81,6 @@ function storeOver(main: PostgresConnection, side: PostgresConnection): Store {
       await Promise.all([main.close(), side.close()]);
     },
   };
-}
-
-/** Brings the schema up to date; answers with a refusal when the database is newer than this program. */
-async function migrate(query: Query): Promise<string | undefined> {
-  await query("CREATE SCHEMA IF NOT EXISTS hawser");
-  await query("CREATE TABLE IF NOT EXISTS hawser.meta (key text PRIMARY KEY, value text NOT NULL)");
-  const [row] = await query("SELECT value FROM hawser.meta WHERE key = 'schema' FOR UPDATE");
-  const version = row === undefined ? 0 : Number(row["value"]);
-  if (version > migrations.length) {
-    return `the database has schema ${version}, which a newer Hawser made; this one knows up to ${migrations.length}: upgrade Hawser, or restore the backup from before`;
-  }
-  for (const sql of migrations.slice(version)) {
-    await query(sql);
-  }
-  await query("INSERT INTO hawser.meta VALUES ('schema', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value", [
-    String(migrations.length),
-  ]);
-  return undefined;
 }
 
 async function loadAll(query: Query): Promise<Snapshot> {

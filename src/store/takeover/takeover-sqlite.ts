@@ -8,8 +8,9 @@ import type { Store } from "../../tailnet/store.ts";
 import { convert } from "./convert.ts";
 import type { Conversion, ConvertTools } from "./convert.ts";
 import type { LegacyVersion } from "./legacy-version.ts";
-import type { ReportLine } from "./report.ts";
 import { readSqlite, recogniseSqlite } from "./sqlite-source.ts";
+import { summarise } from "./summary.ts";
+import type { TakeoverOutcome } from "./summary.ts";
 
 export interface SqliteTakeover {
   /** The database file both programs use. */
@@ -21,25 +22,10 @@ export interface SqliteTakeover {
   readonly now: number;
 }
 
-export interface TakeoverSummary {
-  readonly version: LegacyVersion;
-  readonly counts: Conversion["counts"];
-  readonly report: readonly ReportLine[];
-  /** Where headscale's database was copied to; undefined for a dry run. */
-  readonly snapshot?: string;
-}
-
-export type TakeoverOutcome =
-  | { readonly kind: "done"; readonly summary: TakeoverSummary }
-  /** No database there, or already Hawser's. */
-  | { readonly kind: "nothing-to-do" }
-  /** What is in the way and what to do about it. */
-  | { readonly kind: "refused"; readonly reason: string };
-
 /** The report alone; the database is only read. */
 export function dryRunSqlite(path: string, tools: ConvertTools): TakeoverOutcome {
   const read = readForTakeover(path, tools);
-  return read.kind === "read" ? { kind: "done", summary: summaryOf(read) } : read;
+  return read.kind === "read" ? { kind: "done", summary: summarise(read.version, read.conversion) } : read;
 }
 
 export async function takeOverSqlite(takeover: SqliteTakeover): Promise<TakeoverOutcome> {
@@ -67,7 +53,7 @@ export async function takeOverSqlite(takeover: SqliteTakeover): Promise<Takeover
   await buildDatabase(fresh, final.conversion, takeover.openStore);
   renameSync(fresh, path);
   syncFolder(dirname(path));
-  return { kind: "done", summary: { ...summaryOf(final), snapshot } };
+  return { kind: "done", summary: { ...summarise(final.version, final.conversion), snapshot } };
 }
 
 /**
@@ -124,10 +110,6 @@ function readForTakeover(
         : { kind: "read", version: recognised.version, conversion: convert(tables, tools) };
     }
   }
-}
-
-function summaryOf(read: ReadForTakeover): TakeoverSummary {
-  return { version: read.version, counts: read.conversion.counts, report: read.conversion.report.lines };
 }
 
 async function buildDatabase(
