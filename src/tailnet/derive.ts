@@ -98,6 +98,11 @@ export function keptIfSame(before: readonly Prefix[] | undefined, after: readonl
   return before !== undefined && samePrefixes(before, after) ? before : after;
 }
 
+/** Tagged or a user's; an imported node may have lost its owner and be neither. */
+export function isTagged(node: { readonly tags: readonly string[] }): boolean {
+  return node.tags.length > 0;
+}
+
 export function recordOf(node: Node): NodeRecord {
   return {
     id: node.id,

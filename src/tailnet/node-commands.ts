@@ -5,12 +5,12 @@ import type { MachineKey, NodeId, NodeKey, UserId } from "../wire/ids.ts";
 import { sameTexts } from "./adopt.ts";
 import type { Planner } from "./commit-queue.ts";
 import type { Actor, CommandError, Result } from "./contract.ts";
-import { policyNodeOf, presenceOf, recordOf, samePrefixes, sortedPrefixes } from "./derive.ts";
+import { isTagged, policyNodeOf, presenceOf, recordOf, samePrefixes, sortedPrefixes } from "./derive.ts";
 import type { Node, NodeRecord } from "./model.ts";
 import { labelFault } from "./names.ts";
 import type { TailnetOptions } from "./options.ts";
 import type { Plan } from "./plan.ts";
-import { renamed, shown, withAutoApproval } from "./registration.ts";
+import { renamed, shown, withAutoApproval } from "./node-fields.ts";
 import { isExpired } from "./settle.ts";
 import type { TailnetState } from "./state.ts";
 import { checkTags, tagsNotPermitted } from "./tags.ts";
@@ -100,7 +100,7 @@ export function setTags(state: TailnetState, actor: Actor, id: NodeId, wanted: r
     if (unknown.length > 0) {
       return { ok: false, error: tagsNotPermitted(unknown) };
     }
-    if (node.userId !== null && plan.nodesOfMachine(node.machineKey).some((other) => other.userId === null)) {
+    if (!isTagged(node) && plan.nodesOfMachine(node.machineKey).some(isTagged)) {
       return { ok: false, error: { code: "conflict", text: "the machine already has a tagged node" } };
     }
     return change(state, plan, actor, "node.tags", node, { userId: null, tags: checked.tags });
@@ -147,7 +147,7 @@ export function moveNode(state: TailnetState, actor: Actor, id: NodeId, user: Us
     if (plan.user(user) === undefined) {
       return { ok: false, error: userNotFound };
     }
-    if (node.userId === null) {
+    if (isTagged(node)) {
       return { ok: false, error: { code: "invalid", text: "a tagged node has no user to move it from" } };
     }
     if (plan.nodesOfMachine(node.machineKey).some((other) => other.id !== id && other.userId === user)) {

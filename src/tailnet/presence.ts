@@ -12,8 +12,8 @@ import type { TailnetState } from "./state.ts";
 export interface PresenceHooks {
   /** The hostname or the advertised routes changed: names and approvals may follow. */
   followHostinfo(id: NodeId): void;
-  /** An ephemeral node's time is up. */
-  ephemeralGone(id: NodeId): void;
+  /** An ephemeral node's time is up: resolves to false when it could not be deleted. */
+  ephemeralGone(id: NodeId): Promise<boolean>;
 }
 
 /** Milliseconds between two writes of what changed. */
@@ -150,7 +150,7 @@ export class Presences implements TailnetPresence {
         break;
       }
       this.#goneAt.delete(id);
-      this.#hooks.ephemeralGone(id);
+      void this.#hooks.ephemeralGone(id).then((done) => (done ? undefined : this.registered(id)));
     }
     if (this.#dirty.size > 0 && now - this.#lastWrite >= writeBehind) {
       this.#write(now);

@@ -1,52 +1,23 @@
 // Registration (protocol §3.4–3.5, headscale §7.1–7.4). The machine key is proven by the Noise session; every node key
 // named must be unknown or this machine's own. A valid node that comes back with its key is let in without a look at its
 // credential; all else is checked in full: a key that is spent or expired opens nothing new.
-import type { Prefix } from "../ip/index.ts";
-import { formatAddr, formatPrefix } from "../ip/index.ts";
+import type { UserId } from "../wire/ids.ts";
 import { isZeroKey } from "../wire/ids.ts";
-import type { PreAuthKeyId, UserId } from "../wire/ids.ts";
 import { adoptPatch } from "./adopt.ts";
 import type { Planner } from "./commit-queue.ts";
-import type { Actor, CommandError, Credential, Registration, Result } from "./contract.ts";
-import {
-  advertisedBy,
-  makeNode,
-  nothingSaidYet,
-  policyNodeOf,
-  presenceOf,
-  recordOf,
-  samePrefixes,
-  sortedPrefixes,
-} from "./derive.ts";
-import type { Node, NodeRecord, PreAuthKey, Presence, RegisterMethod } from "./model.ts";
-import { derivesFrom, sanitizeHostname } from "./names.ts";
+import type { Actor, CommandError, Registration, Result } from "./contract.ts";
+import { isTagged, nothingSaidYet, presenceOf, recordOf } from "./derive.ts";
+import { type Grant, grantOf, type Proof } from "./grants.ts";
+import type { Node, NodeRecord, Presence } from "./model.ts";
+import { sanitizeHostname } from "./names.ts";
+import { expiryOf, newStableId, renamed, shown, withAddresses, withAutoApproval } from "./node-fields.ts";
 import type { TailnetOptions } from "./options.ts";
 import type { Plan } from "./plan.ts";
 import { isExpired } from "./settle.ts";
 import type { TailnetState } from "./state.ts";
-import { checkTags, tagsNotPermitted } from "./tags.ts";
 
-/** A credential after its secret was looked up. */
-export type Proof =
-  | { readonly kind: "auth-key"; readonly id: PreAuthKeyId | undefined }
-  | Extract<Credential, { readonly kind: "approved" }>;
-
-/** Who the node will belong to, and what it may be. */
-interface Grant {
-  readonly owner: { readonly user: UserId } | { readonly tags: readonly string[] };
-  readonly method: RegisterMethod;
-  readonly authKey: PreAuthKey | undefined;
-  readonly ephemeral: boolean;
-  /** The login's own word on expiry. */
-  readonly expiry: number | null | undefined;
-  /** A person is present and asked for what was requested, no tags included. */
-  readonly interactive: boolean;
-}
-
-const denied = (text: string): CommandError => ({ code: "denied", text });
-const invalidKey = denied("invalid pre auth key");
-const foreignKey = denied("node key already in use by another machine");
-const ambiguous = denied("machine key maps to ambiguous node ownership");
+const foreignKey: CommandError = { code: "denied", text: "node key already in use by another machine" };
+const ambiguous: CommandError = { code: "denied", text: "machine key maps to ambiguous node ownership" };
 
 interface Deps {
   readonly state: TailnetState;
@@ -71,7 +42,9 @@ export function register(deps: Deps, actor: Actor, registration: Registration, p
     }
     const valid = existing !== undefined && !isExpired(existing, plan.now) ? existing : undefined;
     const grant = grantOf(plan, registration, proof);
-    if (valid !== undefined && (!grant.ok || keepsOwner(valid, grant.value))) {
+    // A node that is valid stays so whatever became of the key it came with; a login is judged for what it asks.
+    const stands = grant.ok ? valid !== undefined && keepsOwner(valid, grant.value) : proof.kind === "auth-key";
+    if (valid !== undefined && stands) {
       return restart(deps, plan, valid, registration);
     }
     if (!grant.ok) {
@@ -93,90 +66,12 @@ function restart(deps: Deps, plan: Plan, node: Node, registration: Registration)
   return { ok: true, value: () => deps.state.nodes.get(node.id) ?? node };
 }
 
-/** Would the credential leave the node with whom it is? Only logging in as somebody else or becoming tagged would not. */
+/**
+ * Is the node already what a key would make of it? A user's key does not take a tagged node back (headscale §7.2), nor
+ * another user's node that comes with the key it has.
+ */
 function keepsOwner(node: Node, grant: Grant): boolean {
-  if (grant.interactive) {
-    return false;
-  }
-  // A user's key does not take a tagged node back (headscale §7.2), nor another user's node that kept its key.
-  return node.userId === null || "user" in grant.owner;
-}
-
-function grantOf(plan: Plan, registration: Registration, proof: Proof): Result<Grant> {
-  return proof.kind === "auth-key" ? grantByKey(plan, registration, proof.id) : grantByLogin(plan, registration, proof);
-}
-
-function grantByKey(plan: Plan, registration: Registration, id: PreAuthKeyId | undefined): Result<Grant> {
-  const key = id === undefined ? undefined : plan.preAuthKey(id)?.key;
-  if (key === undefined) {
-    return { ok: false, error: invalidKey };
-  }
-  if (key.expiration !== null && key.expiration <= plan.now) {
-    return { ok: false, error: denied("authkey expired") };
-  }
-  if (key.used && !key.reusable) {
-    return { ok: false, error: denied("authkey already used") };
-  }
-  const requested = requestedTags(registration);
-  if (!requested.ok) {
-    return requested;
-  }
-  const keyOwner = key.tags.length > 0 ? { user: null, tags: key.tags } : { user: key.userId, tags: [] };
-  const refused = requested.value.filter((tag) => !key.tags.includes(tag) && !plan.policy.mayTag(keyOwner, tag));
-  if (refused.length > 0) {
-    return { ok: false, error: tagsNotPermitted(refused) };
-  }
-  const shared = {
-    method: "authkey" as const,
-    authKey: key,
-    ephemeral: key.ephemeral || registration.ephemeral,
-    expiry: undefined,
-    interactive: false,
-  };
-  const tags = key.tags.length > 0 ? key.tags : requested.value;
-  if (tags.length > 0) {
-    return { ok: true, value: { ...shared, owner: { tags } } };
-  }
-  return key.userId === null || plan.user(key.userId) === undefined
-    ? { ok: false, error: invalidKey }
-    : { ok: true, value: { ...shared, owner: { user: key.userId } } };
-}
-
-function grantByLogin(
-  plan: Plan,
-  registration: Registration,
-  proof: Extract<Proof, { readonly kind: "approved" }>,
-): Result<Grant> {
-  if (plan.user(proof.user) === undefined) {
-    return { ok: false, error: { code: "not-found", text: "user not found" } };
-  }
-  const requested = requestedTags(registration);
-  if (!requested.ok) {
-    return requested;
-  }
-  const tags = requested.value;
-  const refused = tags.filter((tag) => !plan.policy.mayTag({ user: proof.user, tags: [] }, tag));
-  if (refused.length > 0) {
-    return { ok: false, error: tagsNotPermitted(refused) };
-  }
-  return {
-    ok: true,
-    value: {
-      owner: tags.length > 0 ? { tags } : { user: proof.user },
-      method: proof.method,
-      authKey: undefined,
-      // Only keys make ephemeral nodes (protocol §3.1).
-      ephemeral: false,
-      expiry: proof.expiry,
-      interactive: true,
-    },
-  };
-}
-
-function requestedTags(registration: Registration): Result<readonly string[]> {
-  const tags = registration.hostinfo.RequestTags ?? [];
-  const checked = checkTags(tags);
-  return checked.ok ? { ok: true, value: checked.tags } : { ok: false, error: tagsNotPermitted(tags.slice(0, 16)) };
+  return !grant.interactive && (isTagged(node) || ("user" in grant.owner && node.userId !== null));
 }
 
 /** Which node of this machine the grant renews; undefined when it makes a new one. */
@@ -199,7 +94,7 @@ function targetOf(
 }
 
 function userTarget(grant: Grant, user: UserId, named: Node | undefined, siblings: readonly Node[]): Node | undefined {
-  if (named?.userId === user || (named?.userId === null && !grant.interactive)) {
+  if (named?.userId === user || (named !== undefined && isTagged(named) && !grant.interactive)) {
     return named;
   }
   const own = siblings.find((node) => node.userId === user);
@@ -208,14 +103,15 @@ function userTarget(grant: Grant, user: UserId, named: Node | undefined, sibling
   }
   if (named === undefined) {
     // A key for users does not make a second node of a tagged machine: the node stays tagged.
-    return grant.interactive ? undefined : siblings.find((node) => node.userId === null);
+    return grant.interactive ? undefined : siblings.find(isTagged);
   }
-  // Logging in by hand without asking for tags takes a tagged node back; another user's node is left alone.
+  // Logging in by hand without asking for tags takes a tagged node back; a node that lost its owner gets one; another
+  // user's node is left alone.
   return named.userId === null ? named : undefined;
 }
 
 function tagTarget(named: Node | undefined, siblings: readonly Node[]): Result<Node | undefined> {
-  const tagged = named?.userId === null ? named : siblings.find((node) => node.userId === null);
+  const tagged = named !== undefined && isTagged(named) ? named : siblings.find(isTagged);
   if (tagged !== undefined || named !== undefined) {
     return { ok: true, value: tagged ?? named };
   }
@@ -254,6 +150,7 @@ function create(deps: Deps, plan: Plan, actor: Actor, registration: Registration
   }
   const record = withAutoApproval(plan, addressed.value, presence);
   store(plan, record, presence, grant);
+  plan.afterwards.push(() => deps.adopt(nodeOrBug(state, record), registration));
   plan.audit(actor, "node.register", `node:${record.id}`, undefined, shown(record));
   return { ok: true, value: () => nodeOrBug(state, record) };
 }
@@ -269,7 +166,7 @@ function renew(
 ): Result<() => Node> {
   const { state, options } = deps;
   // A tagged node stays tagged for a user's key.
-  const stays = node.userId === null && "user" in grant.owner && !grant.interactive;
+  const stays = isTagged(node) && "user" in grant.owner && !grant.interactive;
   const expiry: Result<number | null> = stays
     ? { ok: true, value: null }
     : expiryOf(plan, registration, grant, options);
@@ -288,7 +185,7 @@ function renew(
       ...recordOf(node),
       ...owner,
       nodeKey: registration.nodeKey,
-      nodeLockKey: registration.nodeLockKey ?? null,
+      nodeLockKey: registration.nodeLockKey ?? node.nodeLockKey,
       givenName: renamed(plan, node, registration.hostinfo.Hostname),
       registerMethod: grant.method,
       authKeyId: grant.authKey?.id ?? null,
@@ -317,103 +214,4 @@ function store(plan: Plan, record: NodeRecord, presence: Presence, grant: Grant)
     plan.usePreAuthKey(grant.authKey);
   }
   plan.putNode(record, presence);
-}
-
-/** Tagged: never. Else the login's word, else what the client asks for within the default. */
-function expiryOf(
-  plan: Plan,
-  registration: Registration,
-  grant: Grant,
-  options: TailnetOptions,
-): Result<number | null> {
-  if ("tags" in grant.owner) {
-    return { ok: true, value: null };
-  }
-  if (grant.expiry !== undefined) {
-    return { ok: true, value: grant.expiry };
-  }
-  const standard = options.defaultNodeExpiry === null ? null : plan.now + options.defaultNodeExpiry;
-  const { expiry } = registration;
-  if (expiry === undefined) {
-    return { ok: true, value: standard };
-  }
-  return expiry <= plan.now
-    ? { ok: false, error: { code: "invalid", text: "requested key expiry is in the past" } }
-    : { ok: true, value: standard === null ? expiry : Math.min(standard, expiry) };
-}
-
-/** Addresses of both families from the pools policy names, or from the configured prefixes. */
-function withAddresses(
-  plan: Plan,
-  options: TailnetOptions,
-  record: NodeRecord,
-  presence: Presence,
-): Result<NodeRecord> {
-  const pools = plan.policy.ipPools(policyNodeOf(makeNode(record, presence, undefined)));
-  const draw = (family: 4 | 6, prefix: Prefix | null): Result<NodeRecord["ipv4"]> => {
-    if (prefix === null) {
-      return { ok: true, value: null };
-    }
-    const own = pools.filter((pool) => pool.addr.family === family);
-    const addr = plan.takeAddress(own.length > 0 ? own : [prefix]);
-    return addr === undefined
-      ? { ok: false, error: { code: "exhausted", text: "failed to allocate IP" } }
-      : { ok: true, value: addr };
-  };
-  const ipv4 = draw(4, options.prefixV4);
-  if (!ipv4.ok) {
-    return ipv4;
-  }
-  const ipv6 = draw(6, options.prefixV6);
-  if (!ipv6.ok) {
-    return ipv6;
-  }
-  return { ok: true, value: { ...record, ipv4: ipv4.value, ipv6: ipv6.value } };
-}
-
-/** The record with what auto-approvers grant; approval only ever adds. */
-export function withAutoApproval(plan: Plan, record: NodeRecord, presence: Presence): NodeRecord {
-  const advertised = advertisedBy(presence.hostinfo);
-  if (advertised.length === 0) {
-    return record;
-  }
-  const granted = plan.policy.autoApproved(policyNodeOf(makeNode(record, presence, undefined)), advertised);
-  const approvedRoutes = sortedPrefixes([...record.approvedRoutes, ...granted]);
-  return samePrefixes(approvedRoutes, record.approvedRoutes) ? record : { ...record, approvedRoutes };
-}
-
-/** The name after the machine called itself `hostname`: kept when an admin chose it or when it still fits. */
-export function renamed(plan: Plan, node: Node, hostname: string | undefined): string {
-  if (node.nameFixed || hostname === undefined || hostname === "") {
-    return node.givenName;
-  }
-  const base = sanitizeHostname(hostname);
-  return derivesFrom(node.givenName, base) ? node.givenName : plan.takeUniqueName(base);
-}
-
-const base58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-
-/** Shaped as Tailscale's (`n…CNTRL`); 65 random bits. */
-function newStableId(options: TailnetOptions): string {
-  let text = "n";
-  for (const byte of options.secrets.randomBytes(11)) {
-    text += base58[byte % base58.length] ?? "";
-  }
-  return `${text}CNTRL`;
-}
-
-/** What the audit log says of a node. */
-export function shown(node: NodeRecord): object {
-  return {
-    name: node.givenName,
-    nodeKey: node.nodeKey,
-    machineKey: node.machineKey,
-    user: node.userId,
-    tags: node.tags,
-    addresses: [node.ipv4, node.ipv6].flatMap((addr) => (addr === null ? [] : formatAddr(addr))),
-    expiry: node.expiry,
-    ephemeral: node.ephemeral,
-    approvedRoutes: node.approvedRoutes.map(formatPrefix),
-    authKey: node.authKeyId,
-  };
 }

@@ -18,6 +18,7 @@ export class Settler {
   readonly #candidates = new Set<PolicyEngine>();
   readonly unhealthy = new Set<NodeId>();
   readonly #warn: (text: string) => void;
+  #settling = false;
 
   constructor(state: TailnetState, now: () => number, warn: (text: string) => void) {
     this.#state = state;
@@ -62,13 +63,27 @@ export class Settler {
     this.#state.takeTouched();
   }
 
-  /** Ends the batch: does nothing when nothing was touched. */
+  /** Ends the batch: does nothing when nothing was touched. What a listener changes is the next batch. */
   settle(): void {
+    if (this.#settling) {
+      return;
+    }
+    this.#settling = true;
+    try {
+      while (this.#settleOnce()) {
+        // A listener may have touched more.
+      }
+    } finally {
+      this.#settling = false;
+    }
+  }
+
+  #settleOnce(): boolean {
     this.#elect();
     const touched = this.#state.takeTouched();
     const changes = this.#changesOf(touched);
     if (changes.length === 0) {
-      return;
+      return false;
     }
     const effect = this.#tellPolicy(changes, touched.policyReplaced);
     this.#state.version++;
@@ -81,6 +96,7 @@ export class Settler {
         this.#warn(`a listener failed at version ${batch.version}: ${messageOf(error)}`);
       }
     }
+    return true;
   }
 
   #elect(): void {

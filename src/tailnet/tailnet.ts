@@ -1,16 +1,18 @@
 // A tailnet over a store: loads what is durable, then answers readers from memory, takes commands through the commit
 // queue and presence at once.
 import type { PreAuthKeyId } from "../wire/ids.ts";
+import { setAddresses } from "./address-commands.ts";
 import { CommitQueue, type Planner } from "./commit-queue.ts";
 import type { PolicyVersion, Result, Standing, Tailnet } from "./contract.ts";
 import { policyNodeOf, policyUserOf } from "./derive.ts";
+import type { Proof } from "./grants.ts";
 import * as keys from "./key-commands.ts";
 import type { ApiKey, Node } from "./model.ts";
 import * as nodes from "./node-commands.ts";
 import type { PolicyWorld, TailnetOptions } from "./options.ts";
 import { compile, setPolicy } from "./policy-commands.ts";
 import { Presences } from "./presence.ts";
-import { register, type Proof } from "./registration.ts";
+import { register } from "./registration.ts";
 import { resync } from "./resync.ts";
 import { SecretChecker } from "./secrets.ts";
 import { isExpired, messageOf, Settler } from "./settle.ts";
@@ -43,14 +45,21 @@ export async function createTailnet(options: TailnetOptions): Promise<Tailnet> {
     resync: async () => resync(await store.load(), { state, settler, options, warn }),
   });
   const run = <Value>(planner: Planner<Value>): Promise<Result<Value>> => queue.run(planner);
-  const quietly = (planner: Planner<void>): void => {
-    run(planner).then(
-      (result) => (result.ok ? undefined : warn(`not done: ${result.error.text}`)),
-      (error: unknown) => warn(`not done: ${messageOf(error)}`),
-    );
+  /** Of the server's own accord: nobody waits for the answer. */
+  const quietly = async (planner: Planner<void>): Promise<boolean> => {
+    try {
+      const result = await run(planner);
+      if (!result.ok) {
+        warn(`not done: ${result.error.text}`);
+      }
+      return result.ok;
+    } catch (error) {
+      warn(`not done: ${messageOf(error)}`);
+      return false;
+    }
   };
   const presences = new Presences(state, settler, options, {
-    followHostinfo: (id) => quietly(nodes.followHostinfo(state, id)),
+    followHostinfo: (id) => void quietly(nodes.followHostinfo(state, id)),
     ephemeralGone: (id) => quietly(nodes.deleteEphemeral(id, () => !presences.hasSession(id))),
   });
   const checker = new SecretChecker(options.secrets, () => options.now());
@@ -130,6 +139,7 @@ export async function createTailnet(options: TailnetOptions): Promise<Tailnet> {
     expireNode: (actor, id, expiry) => run(nodes.expireNode(state, actor, id, expiry)),
     moveNode: (actor, id, user) => run(nodes.moveNode(state, actor, id, user)),
     deleteNode: (actor, id) => run(nodes.deleteNode(actor, id)),
+    setAddresses: (actor, id, wanted) => run(setAddresses(state, options, actor, id, wanted)),
     backfillAddresses: (actor) => run(nodes.backfillAddresses(options, actor)),
 
     setPolicy: (actor, text) => run(setPolicy({ state, settler, options }, actor, text)),
@@ -152,7 +162,7 @@ export async function createTailnet(options: TailnetOptions): Promise<Tailnet> {
   function findAuthKey(secret: string): PreAuthKeyId | undefined {
     const held = keys.findPreAuthKey(state, options.secrets, checker, secret);
     if (held?.secret.algorithm === "bcrypt") {
-      quietly(keys.rehashPreAuthKey(options.secrets, held.key.id, secret));
+      void quietly(keys.rehashPreAuthKey(options.secrets, held.key.id, secret));
     }
     return held?.key.id;
   }
@@ -164,7 +174,7 @@ export async function createTailnet(options: TailnetOptions): Promise<Tailnet> {
       return undefined;
     }
     if (held.secret.algorithm === "bcrypt" || now - (held.key.lastSeen ?? 0) >= lastSeenEvery) {
-      quietly(keys.touchApiKey(options.secrets, held.key.id, now, secret));
+      void quietly(keys.touchApiKey(options.secrets, held.key.id, now, secret));
     }
     return held.key;
   }
