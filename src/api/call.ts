@@ -28,3 +28,23 @@ export interface Call<Input extends object, Output extends object> {
 }
 
 export type AnyCall = Call<object, object>;
+
+export interface CallDeclaration {
+  /** The path without /api/v1. */
+  readonly route: `${Method} ${string}`;
+  readonly scope: Scope;
+  readonly about: string;
+  readonly input?: "query or body";
+}
+
+export function declareCall<Input extends object, Output extends object>(
+  name: string,
+  request: MessageType<Input>,
+  response: MessageType<Output>,
+  { route, scope, about, input }: CallDeclaration,
+  inHeadscale: boolean,
+): Call<Input, Output> {
+  const [method, path] = route.split(" ") as [Method, string];
+  const place = input ?? (method === "POST" || method === "PUT" ? "body" : "query");
+  return { name, method, path: `/api/v1${path}`, scope, request, response, about, input: place, inHeadscale };
+}

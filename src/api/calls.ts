@@ -1,25 +1,16 @@
 // The 29 calls of headscale's service with their REST forms: headscale reference §3.1–3.2.
-import type { Call, Method, Scope } from "./call.ts";
+import { declareCall } from "./call.ts";
+import type { Call, CallDeclaration } from "./call.ts";
 import type { MessageType } from "./message.ts";
 import * as m from "./messages.ts";
-
-interface Declaration {
-  readonly route: `${Method} ${string}`;
-  readonly scope: Scope;
-  readonly about: string;
-  readonly input?: "query or body";
-}
 
 function call<Input extends object, Output extends object>(
   name: string,
   request: MessageType<Input>,
   response: MessageType<Output>,
-  declaration: Declaration,
+  declaration: CallDeclaration,
 ): Call<Input, Output> {
-  const [method, path] = declaration.route.split(" ") as [Method, string];
-  const input = declaration.input ?? (method === "POST" || method === "PUT" ? "body" : "query");
-  const { scope, about } = declaration;
-  return { name, method, path: `/api/v1${path}`, scope, request, response, about, input, inHeadscale: true };
+  return declareCall(name, request, response, declaration, true);
 }
 
 export const Health = call("Health", m.HealthRequest, m.HealthResponse, {

@@ -19,6 +19,7 @@ export const User = message("User", {
   providerId: str(6),
   provider: str(7),
   profilePicUrl: str(8),
+  role: str(100, "owner, admin, it-admin, network-admin, billing-admin, auditor; empty: an ordinary member."),
 });
 export type UserValue = ValueOf<typeof User>;
 

@@ -2,6 +2,7 @@
 import { authOperations } from "./operations-auth.ts";
 import { keyOperations } from "./operations-keys.ts";
 import { nodeOperations } from "./operations-nodes.ts";
+import { ownOperations } from "./operations-own.ts";
 import { policyOperations } from "./operations-policy.ts";
 import { userOperations } from "./operations-users.ts";
 import type { Operation } from "./operation.ts";
@@ -12,4 +13,5 @@ export const operations: readonly Operation[] = [
   ...nodeOperations,
   ...authOperations,
   ...policyOperations,
+  ...ownOperations,
 ];

@@ -25,6 +25,7 @@ export function presentUser(user: User): UserValue {
     providerId: user.providerId,
     provider: user.provider,
     profilePicUrl: user.profilePicUrl,
+    role: user.role === "member" ? "" : user.role,
   };
 }
 

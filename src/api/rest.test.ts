@@ -39,6 +39,7 @@ const infra = {
   providerId: "",
   provider: "",
   profilePicUrl: "",
+  role: "",
 };
 
 /** A node as `join(1, number)` makes it. */

@@ -158,7 +158,7 @@ test("times travel both ways, and year 1 is none", () =>
 
 test("an authority that is no host does not end the server", () =>
   withClients(async ({ world, port, local }) => {
-    for (const authority of ["%2Ftmp%2Fto.sock", "a%2Fb", "[", "a:b:c", "a?b#c@d"]) {
+    for (const authority of ["%2Ftmp%2Fto.sock", "a%2Fb", "[", "a:b:c"]) {
       const session = connectHttp2(`http://127.0.0.1:${port}`);
       const status = await new Promise<unknown>((resolve, reject) => {
         session.on("error", reject);
