@@ -15,6 +15,8 @@ const auth = () => import("./commands/auth.ts");
 const policy = () => import("./commands/policy.ts");
 const server = () => import("./commands/server.ts");
 const configuration = () => import("./commands/configuration.ts");
+const database = () => import("./commands/database.ts");
+const takeover = () => import("./commands/takeover.ts");
 
 const identifier: FlagSpec = {
   name: "identifier",
@@ -56,6 +58,18 @@ const userCommands: Group = {
       aliases: ["mv"],
       flags: [...userChoice, { name: "new-name", short: "r", type: "string", about: "the new name (required)" }],
       examples: ["users rename --name alice --new-name alison"],
+    }),
+    leaf("role", "Set what a user may do on this server", async (run) => (await users()).setUserRole(run), {
+      flags: [
+        ...userChoice,
+        {
+          name: "role",
+          type: "string",
+          about: "owner, admin, it-admin, network-admin, billing-admin, auditor or member",
+          required: true,
+        },
+      ],
+      examples: ["users role --name alice --role admin"],
     }),
     leaf("destroy", "Delete a user who owns no nodes", async (run) => (await users()).destroyUser(run), {
       aliases: ["delete"],
@@ -104,6 +118,17 @@ const nodeCommands: Group = {
         identifier,
         { name: "expiry", short: "e", type: "string", about: "when, as RFC 3339 or a duration", fallback: "now" },
         { name: "disable", short: "d", type: "bool", about: "the key never ends" },
+      ],
+    }),
+    leaf("move", "Give a node to another user", async (run) => (await nodes()).moveNode(run), {
+      flags: [identifier, { ...ownerName, about: "the new owner: id or name", required: true }],
+      examples: ["nodes move --identifier 3 --user alice"],
+    }),
+    leaf("set-addresses", "Give a node other addresses", async (run) => (await nodes()).setAddresses(run), {
+      flags: [
+        identifier,
+        { name: "ipv4", type: "string", about: "the IPv4 address" },
+        { name: "ipv6", type: "string", about: "the IPv6 address" },
       ],
     }),
     leaf("approve-routes", "Set the approved routes of a node", async (run) => (await nodes()).approveRoutes(run), {
@@ -219,6 +244,7 @@ const authCommands: Group = {
       flags: [{ ...ownerName, required: true }, authId],
       examples: ["auth register --user alice --auth-id hskey-authreq-…"],
     }),
+    leaf("list", "Who waits", async (run) => (await auth()).listWaiting(run), { aliases: ["ls", "show"] }),
     leaf("approve", "Approve a waiting SSH session", async (run) => (await auth()).approveAuth(run), {
       flags: [authId],
     }),
@@ -255,6 +281,43 @@ const policyCommands: Group = {
     leaf("check", "Check a policy and run its tests", async (run) => (await policy()).checkPolicy(run), {
       flags: [policyFile, bypass],
     }),
+    leaf(
+      "test",
+      "Run the tests of the policy in force, or of a file",
+      async (run) => (await policy()).testPolicy(run),
+      {
+        flags: [{ ...policyFile, required: false }],
+      },
+    ),
+    leaf("history", "List earlier policies, or print one", async (run) => (await policy()).policyHistory(run), {
+      operands: "[ID]",
+    }),
+    leaf("rollback", "Put an earlier policy in force again", async (run) => (await policy()).rollbackPolicy(run), {
+      operands: "ID",
+    }),
+    leaf("fmt", "Lay a policy out evenly; comments stay", async (run) => (await policy()).formatPolicy(run), {
+      aliases: ["format"],
+      operands: "[FILE]",
+      flags: [
+        { ...policyFile, required: false },
+        { name: "write", short: "w", type: "bool", about: "change the file itself" },
+      ],
+    }),
+  ],
+};
+
+const auditCommands: Group = {
+  kind: "group",
+  name: "audit",
+  summary: "Who changed what",
+  children: [
+    leaf("list", "The latest changes", async (run) => (await import("./commands/audit.ts")).listAudit(run), {
+      aliases: ["ls", "show"],
+      flags: [{ name: "limit", short: "n", type: "uint", about: "how many, at most 1000", fallback: "50" }],
+    }),
+    leaf("export", "All changes, one JSON object a line", async (run) =>
+      (await import("./commands/audit.ts")).exportAudit(run),
+    ),
   ],
 };
 
@@ -308,6 +371,30 @@ const doctorCommands: Group = {
   ],
 };
 
+const databaseCommands: Group = {
+  kind: "group",
+  name: "db",
+  summary: "The server's database",
+  children: [
+    leaf(
+      "copy",
+      "Copy everything into an empty database, on SQLite or PostgreSQL",
+      async (run) => (await database()).copyDatabase(run),
+      {
+        flags: [
+          {
+            name: "from",
+            type: "string",
+            about: "sqlite:FILE or postgres://USER:PASSWORD@HOST/NAME; the configured one if left out",
+          },
+          { name: "to", type: "string", about: "sqlite:FILE or postgres://USER:PASSWORD@HOST/NAME", required: true },
+        ],
+        examples: ["db copy --to postgres://hawser@db.example.com/hawser"],
+      },
+    ),
+  ],
+};
+
 /** Words that other guides use, and that never were or no longer are commands. */
 const olderCommands: readonly (Leaf | Group)[] = [
   {
@@ -358,9 +445,23 @@ export const commandTree: Group = {
     authCommands,
     policyCommands,
     apiKeyCommands,
+    auditCommands,
     leaf("health", "Ask the server whether it is well", async (run) => (await server()).health(run)),
     leaf("configtest", "Check the configuration", async (run) => (await configuration()).configTest(run)),
     doctorCommands,
+    databaseCommands,
+    leaf(
+      "takeover",
+      "Take over headscale's database (the server does it at its first start)",
+      async (run) => (await takeover()).takeover(run),
+      {
+        flags: [
+          { name: "dry-run", type: "bool", about: "only report what would be done" },
+          { name: "undo", type: "bool", about: "put headscale's database back" },
+        ],
+        examples: ["takeover --dry-run", "takeover --undo"],
+      },
+    ),
     generateCommands,
     debugCommands,
     completionCommands,
