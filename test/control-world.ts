@@ -55,7 +55,8 @@ export async function controlWorld(context: TestContext, extraConfig = ""): Prom
   const file = join(folder, "config.yaml");
   writeFileSync(
     file,
-    `server_url: http://127.0.0.1:${port}
+    `data_dir: ${folder}
+server_url: http://127.0.0.1:${port}
 listen_addr: 127.0.0.1:${port}
 metrics_listen_addr: ""
 noise: { private_key_path: ${folder}/noise_private.key }
@@ -71,7 +72,7 @@ ${extraConfig}
   if (config === undefined) {
     throw new Error(`the test's configuration is refused: ${findings.map(({ text }) => text).join("; ")}`);
   }
-  let server = await startServer({ ...config, dataDir: folder }, { log });
+  let server = await startServer(config, { log });
   const made = await server.tailnet.createUser(actor, { name: "alice" });
   if (!made.ok) {
     throw new Error(made.error.text);
@@ -127,7 +128,7 @@ ${extraConfig}
     },
     async restart() {
       await server.stop();
-      server = await startServer({ ...config, dataDir: folder }, { log });
+      server = await startServer(config, { log });
     },
   };
 }

@@ -1,0 +1,57 @@
+// `npm run bench [SCENARIO] [-- --sizes 100,300,1000]`: what the server costs, measured from outside, with simulated
+// clients that speak the real protocol. A table on stdout, everything as JSON in bench/results/.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { cpus, release, totalmem } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { mesh, meshMarks, type MeshResult } from "./mesh.ts";
+import { meshTable } from "./table.ts";
+
+const usage = `npm run bench [SCENARIO] [-- --sizes N,N,N]
+
+  mesh    N nodes that all see each other: registration, connecting, endpoint changes, idle, all back at once
+`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    sizes: { type: "string", default: "100,300,1000" },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+const scenario = positionals[0] ?? "mesh";
+
+if (values.help) {
+  process.stdout.write(usage);
+} else if (scenario === "mesh") {
+  await runMesh(values.sizes.split(",").map(Number));
+} else {
+  process.stderr.write(`there is no scenario "${scenario}"\n${usage}`);
+  process.exitCode = 2;
+}
+
+async function runMesh(sizes: readonly number[]): Promise<void> {
+  const results: MeshResult[] = [];
+  for (const nodes of sizes) {
+    results.push(await mesh(nodes, (text) => process.stderr.write(`${text}\n`)));
+  }
+  process.stdout.write(`${meshTable(results, meshMarks)}\n\n`);
+  for (const { nodes, differences, compared, samples } of results) {
+    process.stdout.write(`${nodes} nodes: ${compared} peers compared with fresh maps, ${differences} differences\n`);
+    for (const sample of samples) {
+      process.stdout.write(`  ${sample}\n`);
+    }
+  }
+  save("mesh", results);
+  process.exitCode = results.some(({ differences }) => differences > 0) ? 1 : 0;
+}
+
+function save(name: string, results: unknown): void {
+  const folder = join(import.meta.dirname, "results");
+  mkdirSync(folder, { recursive: true });
+  const at = new Date().toISOString();
+  const file = join(folder, `${name}-${at.replaceAll(":", "").slice(0, 17)}.json`);
+  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, memory: totalmem(), kernel: release() };
+  writeFileSync(file, `${JSON.stringify({ name, at, node: process.version, machine, results }, null, 1)}\n`);
+  process.stderr.write(`written to ${file}\n`);
+}

@@ -1,0 +1,126 @@
+// N nodes that all see each other, from the first registration to all of them coming back at once.
+import { fetchServerKey } from "../sim/dial.ts";
+import { wallClock } from "./protocol.ts";
+import { ServerProcess } from "./server-process.ts";
+import { SimPool } from "./sim-pool.ts";
+
+/** One size's marks, by name; see `meshMarks` for what they mean. */
+export type Marks = Readonly<Record<string, number>>;
+
+export interface MeshResult {
+  readonly nodes: number;
+  readonly marks: Marks;
+  readonly differences: number;
+  readonly compared: number;
+  readonly samples: readonly string[];
+}
+
+export const meshMarks: Readonly<Record<string, { readonly label: string; readonly unit: string }>> = {
+  registerCpu: { label: "server CPU per registration", unit: "ms" },
+  connectCpu: { label: "server CPU to connect all", unit: "s" },
+  connectWall: { label: "wall time until all see all online", unit: "s" },
+  connectBytes: { label: "bytes to clients to connect all", unit: "MB" },
+  connectMessages: { label: "map messages to connect all", unit: "" },
+  moveWall: { label: "endpoint change: until the last peer has it (median)", unit: "ms" },
+  moveCpu: { label: "endpoint change: server CPU", unit: "ms" },
+  moveCpuPerPeer: { label: "endpoint change: server CPU per peer", unit: "µs" },
+  moveBytesPerPeer: { label: "endpoint change: bytes per peer", unit: "B" },
+  rss: { label: "server RSS, all connected", unit: "MB" },
+  rssPerNode: { label: "server RSS per node above an empty server", unit: "KB" },
+  idleCpu: { label: "idle CPU", unit: "%" },
+  reconnectCpu: { label: "all reconnect at once: server CPU", unit: "s" },
+  reconnectWall: { label: "all reconnect at once: until the last full map", unit: "s" },
+  reconnectBytes: { label: "all reconnect at once: bytes to clients", unit: "MB" },
+};
+
+const moves = 20;
+const idleSeconds = 10;
+
+export async function mesh(nodes: number, say: (text: string) => void): Promise<MeshResult> {
+  const server = await ServerProcess.start();
+  let pool: SimPool | undefined;
+  try {
+    const authKey = await server.reusableKey();
+    const serverKey = await fetchServerKey(server.url, 142);
+    pool = await SimPool.start(nodes, {
+      url: server.url.href,
+      serverKeyHex: Buffer.from(serverKey).toString("hex"),
+      authKey,
+    });
+    return await measure(nodes, server, pool, say);
+  } finally {
+    await pool?.stop();
+    await server.discard();
+  }
+}
+
+async function measure(
+  nodes: number,
+  server: ServerProcess,
+  pool: SimPool,
+  say: (text: string) => void,
+): Promise<MeshResult> {
+  const empty = server.usage();
+  say(`${nodes} nodes: registering`);
+  await pool.all({ kind: "register", concurrency: 50 });
+  const registered = server.usage();
+  const meterBefore = await pool.meter();
+
+  say(`${nodes} nodes: connecting`);
+  const connectStart = wallClock();
+  const { at: connectedAt } = await pool.all({ kind: "connect", concurrency: 100, peers: nodes - 1 });
+  await pool.all({ kind: "await-quiet", ms: 1500 });
+  const connected = server.usage();
+  const meterConnected = await pool.meter();
+
+  say(`${nodes} nodes: endpoint changes`);
+  const times: number[] = [];
+  for (let index = 0; index < moves; index++) {
+    times.push(await pool.move((index * 37) % nodes, `198.51.100.${1 + index}:${40_000 + index}`));
+    // One change at a time: what follows at once would be merged with it.
+    await new Promise((done) => setTimeout(done, 250));
+  }
+  const moved = server.usage();
+  const meterMoved = await pool.meter();
+
+  say(`${nodes} nodes: idle`);
+  await new Promise((done) => setTimeout(done, idleSeconds * 1000));
+  const idle = server.usage();
+
+  say(`${nodes} nodes: reconnecting all at once`);
+  const meterIdle = await pool.meter();
+  const reconnectStart = wallClock();
+  const reconnect = await pool.all({ kind: "reconnect", peers: nodes - 1 });
+  const reconnected = server.usage();
+  const meterReconnected = await pool.meter();
+
+  const peers = nodes - 1;
+  return {
+    nodes,
+    differences: reconnect.differences ?? 0,
+    compared: reconnect.compared ?? 0,
+    samples: reconnect.samples ?? [],
+    marks: {
+      registerCpu: ((registered.cpu - empty.cpu) / nodes) * 1000,
+      connectCpu: connected.cpu - registered.cpu,
+      connectWall: (connectedAt - connectStart) / 1000,
+      connectBytes: (meterConnected.bytesIn - meterBefore.bytesIn) / 1e6,
+      connectMessages: meterConnected.messages - meterBefore.messages,
+      moveWall: median(times),
+      moveCpu: ((moved.cpu - connected.cpu) / moves) * 1000,
+      moveCpuPerPeer: ((moved.cpu - connected.cpu) / moves / peers) * 1e6,
+      moveBytesPerPeer: (meterMoved.bytesIn - meterConnected.bytesIn) / moves / peers,
+      rss: connected.rss / 1e6,
+      rssPerNode: (connected.rss - empty.rss) / nodes / 1000,
+      idleCpu: ((idle.cpu - moved.cpu) / idleSeconds) * 100,
+      reconnectCpu: reconnected.cpu - idle.cpu,
+      reconnectWall: (reconnect.at - reconnectStart) / 1000,
+      reconnectBytes: (meterReconnected.bytesIn - meterIdle.bytesIn) / 1e6,
+    },
+  };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}

@@ -1,0 +1,222 @@
+// A process full of simulated clients, steered over IPC.
+import { compareNetmaps } from "../sim/compare.ts";
+import { SimClient, type ReceivedMessage } from "../sim/client.ts";
+import { newMeter } from "../sim/meter.ts";
+import type { NetmapModel } from "../sim/netmap-model.ts";
+import { wallClock, type SimAnswer, type SimCommand } from "./protocol.ts";
+
+const meter = newMeter();
+let clients: SimClient[] = [];
+let authKey = "";
+/** When the last message of any client came, on performance.now(). */
+let lastMessageAt = 0;
+
+interface Expectation {
+  readonly node: number;
+  readonly endpoint: string;
+  /** Clients that do not have it yet. */
+  readonly without: Set<SimClient>;
+  /** When the last one got it, on performance.now(). */
+  last: number;
+  done: (() => void) | undefined;
+}
+let expected: Expectation | undefined;
+
+process.on("message", (command: SimCommand) => {
+  run(command).then(
+    (answer) => process.send?.(answer),
+    (error: unknown) =>
+      process.send?.({
+        at: wallClock(),
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      }),
+  );
+});
+process.on("disconnect", () => process.exit(0));
+
+async function run(command: SimCommand): Promise<SimAnswer> {
+  switch (command.kind) {
+    case "init":
+      init(command);
+      return { at: wallClock() };
+    case "register":
+      await inParallel(clients, command.concurrency, (client) => client.join({ authKey }));
+      return { at: wallClock() };
+    case "connect":
+      await inParallel(clients, command.concurrency, (client) => open(client));
+      await everyoneSees(command.peers);
+      return { at: wallClock(), nodeIds: clients.map(({ netmap }) => netmap.self?.ID ?? 0) };
+    case "move": {
+      const started = wallClock();
+      await clients[command.client]?.update({ endpoints: [command.endpoint] });
+      return { at: started };
+    }
+    case "expect-endpoint":
+      expectEndpoint(command.node, command.endpoint);
+      return { at: wallClock() };
+    case "await-endpoint":
+      return { at: wallClock(), last: await awaitEndpoint() };
+    case "await-quiet":
+      await quiet(command.ms);
+      return { at: wallClock() };
+    case "reconnect":
+      return reconnect(command.peers);
+    case "stats":
+      return { at: wallClock(), meter };
+  }
+}
+
+function init(command: Extract<SimCommand, { kind: "init" }>): void {
+  authKey = command.authKey;
+  const serverPublic = Buffer.from(command.serverKeyHex, "hex");
+  const url = new URL(command.url);
+  clients = Array.from({ length: command.count }, (_, index) => {
+    const number = command.first + index;
+    return new SimClient({
+      url,
+      serverPublic,
+      meter,
+      hostname: `bench-${number}`,
+      // Each loopback address has its own ports, and its own place in limits per source.
+      localAddress: `127.0.${1 + Math.floor(number / 200)}.${1 + (number % 200)}`,
+    });
+  });
+}
+
+function open(client: SimClient): Promise<NetmapModel> {
+  return client.openMap({ onMessage: (received) => noteMessage(client, received) });
+}
+
+function noteMessage(client: SimClient, { at }: ReceivedMessage): void {
+  lastMessageAt = at;
+  if (expected?.without.has(client)) {
+    noteEndpoint(expected, client, at);
+  }
+}
+
+function noteEndpoint(expectation: Expectation, client: SimClient, at: number): void {
+  if (client.netmap.peers.get(expectation.node)?.Endpoints?.[0] === expectation.endpoint) {
+    expectation.without.delete(client);
+    expectation.last = Math.max(expectation.last, at);
+    if (expectation.without.size === 0) {
+      expectation.done?.();
+    }
+  }
+}
+
+function expectEndpoint(node: number, endpoint: string): void {
+  const without = new Set(clients.filter(({ netmap }) => netmap.peers.has(node)));
+  expected = { node, endpoint, without, last: 0, done: undefined };
+}
+
+/** Resolves with the time on the shared clock at which the last client had it. */
+async function awaitEndpoint(): Promise<number> {
+  const expectation = expected;
+  if (expectation === undefined) {
+    throw new Error("nothing is expected");
+  }
+  if (expectation.without.size > 0) {
+    const finished = new Promise<void>((done) => (expectation.done = done));
+    await withTimeout(finished, 60_000, () => `${expectation.without.size} clients never got ${expectation.endpoint}`);
+  }
+  expected = undefined;
+  return performance.timeOrigin + expectation.last;
+}
+
+/** Every client has this many peers, and all of them are online. */
+async function everyoneSees(peers: number): Promise<void> {
+  let behind = clients;
+  const deadline = performance.now() + 120_000;
+  while (behind.length > 0) {
+    behind = behind.filter(
+      ({ netmap }) => netmap.peers.size !== peers || ![...netmap.peers.values()].every(({ Online }) => Online === true),
+    );
+    if (behind.length > 0) {
+      if (performance.now() > deadline) {
+        const [one] = behind;
+        const online = [...(one?.netmap.peers.values() ?? [])].filter(({ Online }) => Online === true).length;
+        throw new Error(
+          `${behind.length} clients do not see ${peers} peers online; one sees ${one?.netmap.peers.size}, ${online} online`,
+        );
+      }
+      await sleep(20);
+    }
+  }
+}
+
+async function quiet(ms: number): Promise<void> {
+  const deadline = performance.now() + 60_000;
+  while (performance.now() - lastMessageAt < ms && performance.now() < deadline) {
+    await sleep(20);
+  }
+}
+
+async function reconnect(peers: number): Promise<SimAnswer> {
+  const before = clients.map(({ netmap }) => netmap);
+  for (const client of clients) {
+    client.closeMap();
+    client.disconnect();
+  }
+  await Promise.all(clients.map((client) => retry(() => open(client))));
+  const at = wallClock();
+  await everyoneSees(peers);
+  await quiet(1000);
+  const samples: string[] = [];
+  let differences = 0;
+  let compared = 0;
+  clients.forEach(({ netmap, hostname }, index) => {
+    const had = before[index];
+    compared += netmap.peers.size;
+    for (const difference of had === undefined ? [] : compareNetmaps(had, netmap)) {
+      differences++;
+      if (samples.length < 5) {
+        samples.push(`${hostname}: ${JSON.stringify(difference).slice(0, 400)}`);
+      }
+    }
+  });
+  return { at, differences, samples, compared };
+}
+
+async function retry<Value>(attempt: () => Promise<Value>): Promise<Value> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (tries === 20) {
+        throw error;
+      }
+      await sleep(50 + Math.random() * 200);
+    }
+  }
+}
+
+async function inParallel<Item>(
+  items: readonly Item[],
+  concurrency: number,
+  work: (item: Item) => Promise<unknown>,
+): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let item = items[next++]; item !== undefined; item = items[next++]) {
+      const current = item;
+      await retry(() => work(current));
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, lane));
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
+}
+
+async function withTimeout(work: Promise<void>, ms: number, problem: () => string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, fail) => {
+    timer = setTimeout(() => fail(new Error(problem())), ms);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
