@@ -6,7 +6,7 @@ import type { Command, FlagSpec, Group, Leaf } from "./command.ts";
 const sections: readonly (readonly [title: string, names: readonly string[]])[] = [
   ["Run a server", ["serve", "configtest", "doctor", "health"]],
   ["Devices and people", ["users", "preauthkeys", "nodes", "auth"]],
-  ["Access", ["policy", "apikeys"]],
+  ["Access", ["policy", "apikeys", "audit"]],
 ];
 
 /** Ends in a newline. `path` is the command's name from the root. */

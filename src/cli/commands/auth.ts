@@ -1,9 +1,13 @@
 // Deciding on who waits to join.
 import { AuthApprove, AuthRegister, AuthReject, DebugCreateNode, RegisterNode } from "../../api/calls.ts";
 import { Node } from "../../api/messages.ts";
+import { ListWaiting } from "../../api/own-calls.ts";
+import { Waiting } from "../../api/own-messages.ts";
 import { CliError } from "../cli-error.ts";
+import { tableTime } from "../durations.ts";
 import type { Invocation } from "../invocation.ts";
-import { one, plain } from "../output-shapes.ts";
+import { many, one, plain } from "../output-shapes.ts";
+import { renderTable, tableStyle } from "../table.ts";
 
 const authIdForm = /hskey-authreq-[A-Za-z0-9_-]{24}/;
 
@@ -32,6 +36,22 @@ export async function registerNode(run: Invocation): Promise<void> {
   const client = await run.client();
   const { node } = await client.call(RegisterNode, { user: flags.text("user"), key }, "registering node");
   run.answer(one(Node, node ?? Node.unset), `Node ${node?.givenName ?? ""} registered`);
+}
+
+export async function listWaiting(run: Invocation): Promise<void> {
+  const client = await run.client();
+  const { waiting } = await client.call(ListWaiting, {}, "listing who waits");
+  const rows = waiting.map((entry) => [
+    entry.authId,
+    entry.kind === "MACHINE"
+      ? `machine ${entry.hostname}`
+      : `SSH from node ${entry.sourceNode} to ${entry.localUser} on node ${entry.destinationNode}`,
+    entry.from,
+    tableTime(entry.createdAt),
+    tableTime(entry.expiresAt),
+  ]);
+  const header = ["Auth ID", "Who", { title: "From", drop: 2 }, { title: "Since", drop: 1 }, "Until"];
+  run.answer(many(Waiting, waiting), renderTable(header, rows, tableStyle(run.io)));
 }
 
 export async function approveAuth(run: Invocation): Promise<void> {

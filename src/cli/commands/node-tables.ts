@@ -1,5 +1,6 @@
 // Nodes as people see them.
 import type { NodeValue } from "../../api/messages.ts";
+import type { NodeDetailsValue } from "../../api/own-messages.ts";
 import { tableTime } from "../durations.ts";
 import type { Io } from "../io.ts";
 import { renderTable, tableStyle } from "../table.ts";
@@ -69,7 +70,7 @@ export function routeTable(nodes: readonly NodeValue[], io: Io): string {
 }
 
 /** One node, a line for each thing worth knowing. */
-export function nodeDetails(node: NodeValue, io: Io): string {
+export function nodeDetails(node: NodeValue, details: NodeDetailsValue, io: Io): string {
   const now = io.now();
   const lines: (readonly [string, string])[] = [
     ["ID", String(node.id)],
@@ -83,6 +84,11 @@ export function nodeDetails(node: NodeValue, io: Io): string {
       node.expiry === null ? "never" : `${tableTime(node.expiry)}${isExpired(node, now) ? " (expired)" : ""}`,
     ],
     ["Joined", tableTime(node.createdAt)],
+    ["System", [details.os, details.osVersion].join(" ").trim()],
+    ["Client", details.clientVersion],
+    ["Home relay", details.homeRegion === 0 ? "" : `region ${details.homeRegion}`],
+    ["Endpoints", details.endpoints.join(", ")],
+    ["Ephemeral", details.ephemeral ? "yes" : ""],
     ["Routes advertised", node.availableRoutes.join(", ")],
     ["Routes approved", node.approvedRoutes.join(", ")],
     ["Routes served", node.subnetRoutes.join(", ")],

@@ -10,11 +10,12 @@ import {
 } from "../../api/calls.ts";
 import { BackfillNodeIPsResponse, Node } from "../../api/messages.ts";
 import type { NodeValue } from "../../api/messages.ts";
+import { GetNodeDetails, MoveNode, SetNodeAddresses } from "../../api/own-calls.ts";
 import { parseTimestamp } from "../../api/timestamp.ts";
 import { CliError } from "../cli-error.ts";
 import { parseDuration } from "../durations.ts";
 import type { Invocation } from "../invocation.ts";
-import { nodeId, oneNode } from "../look-up.ts";
+import { nodeId, oneNode, userId } from "../look-up.ts";
 import { many, one, plain, result } from "../output-shapes.ts";
 import { nodeDetails, nodeTable, routeTable } from "./node-tables.ts";
 
@@ -24,7 +25,8 @@ export async function listNodes(run: Invocation): Promise<void> {
   const client = await run.client();
   if (single !== undefined && single !== "") {
     const node = await oneNode(client, single, "getting node");
-    run.answer(one(Node, node), nodeDetails(node, run.io));
+    const details = await client.call(GetNodeDetails, { nodeId: node.id }, "getting node");
+    run.answer(one(Node, node), nodeDetails(node, details, run.io));
     return;
   }
   const { nodes } = await client.call(ListNodes, { user: run.flags.text("user") }, "listing nodes");
@@ -84,6 +86,26 @@ export async function tagNode(run: Invocation): Promise<void> {
   const client = await run.client();
   const id = await nodeId(client, run.flags, "setting tags");
   const { node } = await client.call(SetTags, { nodeId: id, tags: run.flags.list("tags") }, "setting tags");
+  run.answer(one(Node, node ?? Node.unset), "Node updated");
+}
+
+export async function moveNode(run: Invocation): Promise<void> {
+  const client = await run.client();
+  const id = await nodeId(client, run.flags, "moving node");
+  const user = await userId(client, run.flags.text("user"), "moving node");
+  const { node } = await client.call(MoveNode, { nodeId: id, user }, "moving node");
+  run.answer(one(Node, node ?? Node.unset), "Node moved to another user");
+}
+
+export async function setAddresses(run: Invocation): Promise<void> {
+  const { flags } = run;
+  const client = await run.client();
+  const input = {
+    nodeId: await nodeId(client, flags, "setting addresses"),
+    ipv4: flags.text("ipv4"),
+    ipv6: flags.text("ipv6"),
+  };
+  const { node } = await client.call(SetNodeAddresses, input, "setting addresses");
   run.answer(one(Node, node ?? Node.unset), "Node updated");
 }
 

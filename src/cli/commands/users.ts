@@ -1,5 +1,6 @@
 import { CreateUser, DeleteUser, ListUsers, RenameUser } from "../../api/calls.ts";
 import { User } from "../../api/messages.ts";
+import { SetUserRole } from "../../api/own-calls.ts";
 import type { UserValue } from "../../api/messages.ts";
 import { CliError } from "../cli-error.ts";
 import { tableTime } from "../durations.ts";
@@ -32,14 +33,17 @@ export async function listUsers(run: Invocation): Promise<void> {
 }
 
 function userTable(run: Invocation, users: readonly UserValue[]): string {
+  const withRoles = users.some((user) => user.role !== "");
   const rows = users.map((user) => [
     String(user.id),
     user.displayName,
     user.name,
     user.email,
     tableTime(user.createdAt),
+    ...(withRoles ? [user.role === "" ? "member" : user.role] : []),
   ]);
-  return renderTable(["ID", "Name", "Username", "Email", "Created"], rows, tableStyle(run.io));
+  const header = ["ID", "Name", "Username", "Email", "Created", ...(withRoles ? ["Role"] : [])];
+  return renderTable(header, rows, tableStyle(run.io));
 }
 
 export async function destroyUser(run: Invocation): Promise<void> {
@@ -72,6 +76,13 @@ export async function renameUser(run: Invocation): Promise<void> {
   const user = await oneUser(client, flags, positional ? first : undefined, "renaming user");
   const renamed = await client.call(RenameUser, { oldId: user.id, newName }, "renaming user");
   run.answer(one(User, renamed.user ?? User.unset), "User renamed");
+}
+
+export async function setUserRole(run: Invocation): Promise<void> {
+  const client = await run.client();
+  const user = await oneUser(client, run.flags, run.operands[0], "setting role");
+  const changed = await client.call(SetUserRole, { id: user.id, role: run.flags.text("role") }, "setting role");
+  run.answer(one(User, changed.user ?? User.unset), "User updated");
 }
 
 function noteOperand(run: Invocation, today: string): void {
