@@ -58,6 +58,7 @@ export function createControlCore(options: ControlCoreOptions): ControlCore {
   const { tailnet, netmap, pending, hub, clock, log, counters, serverUrl } = options;
   const sessions = createSessions({ tailnet, netmap, hub, counters });
   const calls = createNodeCalls({ ...options, sessions });
+  const refusalLines = createRateLimit({ clock, burst: 1, perSecond: 1 / 60 });
   const registerRoom: RegisterRoom = {
     tailnet,
     pending,
@@ -65,10 +66,11 @@ export function createControlCore(options: ControlCoreOptions): ControlCore {
     log,
     counters,
     serverUrl,
+    refusalLines,
     perMachine: createRateLimit({ clock, burst: 20, perSecond: 1 / 3 }),
     perSource: createRateLimit({ clock, burst: 300, perSecond: 5 }),
   };
-  const mapRoom = { tailnet, netmap, log };
+  const mapRoom = { tailnet, netmap, log, refusalLines };
   const sshRoom = { tailnet, pending, clock, log, serverUrl, approvals: new Map<string, number>() };
 
   // A confirmation was given under the policy of its time.

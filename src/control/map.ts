@@ -9,12 +9,15 @@ import { versionRefusal } from "./client-version.ts";
 import type { EdgeReply } from "./edge-link.ts";
 import { type Log, shortKey } from "./log.ts";
 import type { MachineCall } from "./machine-call.ts";
+import type { RateLimit } from "./rate-limit.ts";
 import { emptyReply, textReply } from "./reply.ts";
 
 export interface MapRoom {
   readonly tailnet: Tailnet;
   readonly netmap: MapSessions;
   readonly log: Log;
+  /** Clients repeat a refused request for ever; one line a minute says so. */
+  readonly refusalLines: RateLimit;
 }
 
 export type MapAnswer =
@@ -29,7 +32,8 @@ export function answerMap(room: MapRoom, call: MachineCall, request: MapRequest)
   const node = room.tailnet.nodeByKey(request.NodeKey);
   if (node === undefined || node.machineKey !== call.machineKey) {
     // The same answer for both: which keys exist is nobody's business.
-    room.log.info(
+    const level = room.refusalLines.take(`map ${call.machineKey}`) === 0 ? "info" : "debug";
+    room.log[level](
       { nodeKey: shortKey(request.NodeKey), machine: shortKey(call.machineKey), from: call.source },
       `map request refused: ${node === undefined ? "unknown node key" : "the key belongs to another machine"}`,
     );

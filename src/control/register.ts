@@ -26,6 +26,8 @@ export interface RegisterRoom {
   readonly counters: ControlCounters;
   /** Where users open pages; no slash at the end. */
   readonly serverUrl: string;
+  /** Clients repeat a refused request for ever; one line a minute says so. */
+  readonly refusalLines: RateLimit;
   /** Refused auth keys and newly opened logins, by machine key and by source. */
   readonly perMachine: RateLimit;
   readonly perSource: RateLimit;
@@ -86,6 +88,16 @@ async function join(
     switch (outcome.kind) {
       case "approved":
         if (outcome.node.nodeKey === request.NodeKey) {
+          room.counters.registrations++;
+          room.log.info(
+            {
+              node: outcome.node.id,
+              name: outcome.node.givenName,
+              machine: shortKey(call.machineKey),
+              from: call.source,
+            },
+            "node joined after approval",
+          );
           return accepted(room, outcome.node);
         }
         break;
@@ -189,7 +201,10 @@ async function shorten(
 
 function slowDown(room: RegisterRoom, call: MachineCall, request: RegisterRequest, waitMs: number): EdgeReply {
   room.counters.registrationsRefused++;
-  room.log.info({ machine: shortKey(call.machineKey), from: call.source }, "register request held off: too many");
+  room.log[levelOf(room, call, "too many")](
+    { machine: shortKey(call.machineKey), from: call.source },
+    "register request held off: too many attempts",
+  );
   const text = "too many registration attempts; try again later";
   if (request.Version < retryAfterCapVersion) {
     return textReply(503, text);
@@ -199,7 +214,7 @@ function slowDown(room: RegisterRoom, call: MachineCall, request: RegisterReques
 
 function refused(room: RegisterRoom, call: MachineCall, request: RegisterRequest, reason: string): EdgeReply {
   room.counters.registrationsRefused++;
-  room.log.info(
+  room.log[levelOf(room, call, reason)](
     {
       hostname: request.Hostinfo.Hostname,
       machine: shortKey(call.machineKey),
@@ -209,6 +224,10 @@ function refused(room: RegisterRoom, call: MachineCall, request: RegisterRequest
     `registration refused: ${reason}`,
   );
   return jsonReply(response({ Error: reason }), false);
+}
+
+function levelOf(room: RegisterRoom, call: MachineCall, reason: string): "info" | "debug" {
+  return room.refusalLines.take(`${reason} ${call.machineKey}`) === 0 ? "info" : "debug";
 }
 
 function accepted(room: RegisterRoom, node: Node): EdgeReply {

@@ -8,9 +8,11 @@ import { createPending, type Pending } from "../identity/pending.ts";
 import { parsePrefix } from "../ip/index.ts";
 import { createNetmap } from "../netmap/netmap.ts";
 import { createAllowAll } from "../policy/allow-all.ts";
+import type { PolicyEngine } from "../policy/engine.ts";
 import { createMemoryStore } from "../store/memory.ts";
 import type { Actor, Tailnet } from "../tailnet/contract.ts";
 import type { User } from "../tailnet/model.ts";
+import type { PolicyWorld } from "../tailnet/options.ts";
 import { createTailnet } from "../tailnet/tailnet.ts";
 import { generatePrivateKey, machineKeyText, nodeKeyText, type PrivateKey } from "../wire/keys.ts";
 import { type ControlCore, createControlCore } from "./core.ts";
@@ -43,7 +45,13 @@ export interface ControlRig {
 export const actor: Actor = { kind: "server", id: "test", from: "" };
 export const serverUrl = "http://control.test:8080";
 
-export async function startRig(context: TestContext, log: Log = silentLog): Promise<ControlRig> {
+export interface RigOptions {
+  readonly log?: Log;
+  readonly policy?: (world: PolicyWorld) => PolicyEngine;
+}
+
+export async function startRig(context: TestContext, options: RigOptions = {}): Promise<ControlRig> {
+  const { log = silentLog, policy = createAllowAll } = options;
   const clock = createManualClock();
   const noiseKey = generatePrivateKey();
   const tailnet = await createTailnet({
@@ -62,13 +70,14 @@ export async function startRig(context: TestContext, log: Log = silentLog): Prom
     offlineGrace: 10_000,
     baseDomain: "test.example",
     compilePolicy: () => ({ ok: false, error: "no policies here" }),
-    defaultPolicy: createAllowAll,
+    defaultPolicy: policy,
     closedPolicy: createAllowAll,
   });
   const made = await tailnet.createUser(actor, { name: "alice" });
   if (!made.ok) {
     throw new Error(made.error.text);
   }
+  const startedAt = performance.now();
   const hub = createEdgeHub();
   const netmap = createNetmap({
     tailnet,
@@ -83,10 +92,10 @@ export async function startRig(context: TestContext, log: Log = silentLog): Prom
       autoUpdate: false,
       prefixes: [],
     },
-    clock,
+    // Rounds have a pace in real time, on top of the time that the test has moved on.
+    clock: { now: () => clock.now() + performance.now() - startedAt },
     random: () => 0.5,
-    // The test's clock stands still; the pace is not what is tested here.
-    defer: (run) => void setImmediate(run),
+    defer: (run, afterMs) => void (afterMs <= 0 ? setImmediate(run) : setTimeout(run, afterMs)),
   });
   const counters = createControlCounters();
   const pending = createPending({ clock, randomBytes });

@@ -32,6 +32,11 @@ interface Verdict {
   against: number;
 }
 
+interface Decision {
+  readonly node: NodeId;
+  readonly healthy: boolean;
+}
+
 const strikes = 2;
 
 export function startRouteProber(room: RouteProberRoom): RouteProber {
@@ -52,16 +57,27 @@ export function startRouteProber(room: RouteProberRoom): RouteProber {
         verdicts.delete(node);
       }
     }
-    for (const node of routers) {
-      if (!asking.has(node)) {
-        asking.add(node);
-        void ask(node, strikes - 1).finally(() => asking.delete(node));
-      }
+    const free = [...routers].filter((node) => !asking.has(node));
+    free.forEach((node) => asking.add(node));
+    const decisions: Decision[] = [];
+    const answers = free.map((node) => ask(node, strikes - 1, decisions).finally(() => asking.delete(node)));
+    void Promise.all(answers).then(() => carryOut(decisions));
+  }
+
+  /**
+   * What was found in one cycle takes effect together, the primaries' silence last: when nobody answers, each route
+   * stays where it is instead of wandering among the silent.
+   */
+  function carryOut(decisions: readonly Decision[]): void {
+    const rank = ({ node, healthy }: Decision): number =>
+      healthy ? 0 : (tailnet.node(node)?.primaryRoutes.length ?? 0) === 0 ? 1 : 2;
+    if (!stopped) {
+      decisions.toSorted((a, b) => rank(a) - rank(b)).forEach(decide);
     }
   }
 
   /** After a first failure the second question follows at once. */
-  async function ask(node: NodeId, again: number): Promise<void> {
+  async function ask(node: NodeId, again: number, decisions: Decision[]): Promise<void> {
     const session = sessions.of(node);
     if (session === undefined) {
       if (tailnet.node(node) === undefined) {
@@ -77,7 +93,7 @@ export function startRouteProber(room: RouteProberRoom): RouteProber {
     if (!outcome.ok && outcome.failure !== "timeout") {
       return;
     }
-    const verdict = verdictOf(node, session);
+    const verdict = verdictOf(node, session, decisions);
     if (verdict.healthy === outcome.ok) {
       verdict.against = 0;
       return;
@@ -86,26 +102,26 @@ export function startRouteProber(room: RouteProberRoom): RouteProber {
     if (verdict.against >= strikes) {
       verdict.healthy = outcome.ok;
       verdict.against = 0;
-      decide(node, outcome.ok);
+      decisions.push({ node, healthy: outcome.ok });
     } else if (!outcome.ok && again > 0) {
-      await ask(node, again - 1);
+      await ask(node, again - 1, decisions);
     }
   }
 
-  function verdictOf(node: NodeId, session: SessionId): Verdict {
+  function verdictOf(node: NodeId, session: SessionId, decisions: Decision[]): Verdict {
     const known = verdicts.get(node);
     if (known !== undefined && known.session === session) {
       return known;
     }
     if (known !== undefined && !known.healthy) {
-      decide(node, true);
+      decisions.push({ node, healthy: true });
     }
     const fresh: Verdict = { session, healthy: true, against: 0 };
     verdicts.set(node, fresh);
     return fresh;
   }
 
-  function decide(node: NodeId, healthy: boolean): void {
+  function decide({ node, healthy }: Decision): void {
     const name = tailnet.node(node)?.givenName;
     if (healthy) {
       log.info({ node, name }, "subnet router answers again");

@@ -1,0 +1,155 @@
+// The pieces that need no server: addresses behind proxies, rate limits, the handshake queue, what nodes answer.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { createManualClock } from "../identity/manual-clock.test-data.ts";
+import { parsePrefix, type Prefix } from "../ip/index.ts";
+import { clientAddress, sourceOf } from "./client-address.ts";
+import { releaseOf } from "./client-version.ts";
+import { createEdgeHub } from "./edge-hub.ts";
+import type { EdgeLink } from "./edge-link.ts";
+import { createHandshakeQueue } from "./handshake-queue.ts";
+import { parseNodeResponse } from "./node-response.ts";
+import { escapeHtml } from "./page.ts";
+import { createRateLimit } from "./rate-limit.ts";
+
+function prefixes(...texts: string[]): Prefix[] {
+  return texts.map((text) => {
+    const prefix = parsePrefix(text);
+    assert.ok(prefix);
+    return prefix;
+  });
+}
+
+test("only a trusted proxy may speak for others, in headscale's order", () => {
+  const proxies = prefixes("10.0.0.0/8", "fd00::/8");
+  const all = { "true-client-ip": "192.0.2.1", "x-real-ip": "192.0.2.2", "x-forwarded-for": "192.0.2.3" };
+  const { "true-client-ip": _first, ...withoutFirst } = all;
+  const forwarded = (chain: string) => ({ "x-forwarded-for": chain });
+  const cases: [peer: string, headers: Record<string, string>, expected: string][] = [
+    ["198.51.100.7", all, "198.51.100.7"],
+    ["10.1.2.3", all, "192.0.2.1"],
+    ["::ffff:10.1.2.3", all, "192.0.2.1"],
+    ["fd00::1", all, "192.0.2.1"],
+    ["10.1.2.3", withoutFirst, "192.0.2.2"],
+    ["10.1.2.3", forwarded("1.1.1.1, 192.0.2.3, 10.9.9.9"), "192.0.2.3"],
+    ["10.1.2.3", forwarded("192.0.2.3"), "192.0.2.3"],
+    ["10.1.2.3", forwarded("192.0.2.3, garbage"), "10.1.2.3"],
+    ["10.1.2.3", forwarded("10.9.9.9"), "10.1.2.3"],
+    ["10.1.2.3", { "true-client-ip": "garbage", "x-real-ip": "2001:db8::1" }, "2001:db8::1"],
+    ["10.1.2.3", {}, "10.1.2.3"],
+    ["fe80::1%eth0", {}, "fe80::1"],
+  ];
+  for (const [peer, headers, expected] of cases) {
+    assert.equal(clientAddress(peer, headers, proxies), expected, JSON.stringify([peer, headers]));
+  }
+  assert.equal(clientAddress("10.1.2.3", all, []), "10.1.2.3", "without trusted proxies nobody is believed");
+  assert.equal(clientAddress(undefined, all, proxies), "");
+});
+
+test("limits count a household once: an IPv4 address, or the /64 of an IPv6 address", () => {
+  assert.equal(sourceOf("192.0.2.1"), "192.0.2.1");
+  assert.equal(sourceOf("2001:db8:1:2:3::4"), "2001:db8:1:2::/64");
+  assert.equal(sourceOf(""), "");
+});
+
+test("a rate limit gives its burst, then its rate, per name", () => {
+  const clock = createManualClock();
+  const limit = createRateLimit({ clock, burst: 3, perSecond: 2, names: 2 });
+  assert.deepEqual([limit.take("a"), limit.take("a"), limit.take("a"), limit.take("a")], [0, 0, 0, 500]);
+  assert.equal(limit.take("b"), 0);
+  clock.advance(500);
+  assert.deepEqual([limit.wait("a"), limit.take("a"), limit.take("a")], [0, 0, 500]);
+  limit.take("c");
+  assert.equal(limit.take("b"), 0, "the one that was unused for the longest was forgotten");
+});
+
+test("handshakes of a flood wait behind themselves", () => {
+  let now = 0;
+  const turns: (() => void)[] = [];
+  const queue = createHandshakeQueue({
+    capacity: 10,
+    sliceMs: 4,
+    elapsed: () => now,
+    later: (task) => turns.push(task),
+  });
+  const done: string[] = [];
+  const job = (name: string) => () => {
+    done.push(name);
+    now += 2;
+  };
+  const flood = Array.from({ length: 8 }, (_, index) => queue.add("flood", job(`flood ${index}`)));
+  assert.deepEqual(flood, [true, true, true, true, true, false, false, false]);
+  assert.ok(queue.add("honest", job("honest")));
+  while (turns.length > 0) {
+    const before = done.length;
+    turns.shift()?.();
+    assert.ok(done.length - before <= 2, "other work gets its turn");
+  }
+  assert.deepEqual(done, ["flood 0", "honest", "flood 1", "flood 2", "flood 3", "flood 4"]);
+  assert.equal(queue.length, 0);
+});
+
+test("what a node posts as its HTTP answer is read as such or not at all", () => {
+  const parse = (text: string) => parseNodeResponse(Buffer.from(text, "latin1"));
+  const body = (text: string) => Buffer.from(parse(text)?.body ?? "no").toString();
+  assert.equal(body("HTTP/1.1 200 OK\r\n\r\nrest"), "rest");
+  assert.equal(body("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nrest"), "re");
+  assert.equal(body("HTTP/1.0 204\r\n\r\n"), "");
+  assert.equal(
+    body("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n"),
+    "abc0123456789",
+  );
+  assert.equal(parse("HTTP/1.1 200 OK\r\nA: 1\r\na: 2\r\n\r\n")?.headers.get("a"), "2");
+  for (const broken of [
+    "",
+    "HTTP/1.1 200 OK",
+    "HTTP/2 200 OK\r\n\r\n",
+    "HTTP/1.1 99 OK\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+    `HTTP/1.1 200 OK\r\n${"a: b\r\n".repeat(101)}\r\n`,
+  ]) {
+    assert.equal(parse(broken), undefined, JSON.stringify(broken));
+  }
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      const answer = parseNodeResponse(bytes);
+      return answer === undefined || (answer.status >= 100 && answer.status < 600);
+    }),
+  );
+});
+
+test("escaped text holds nothing that HTML reads", () => {
+  fc.assert(fc.property(fc.string(), (text) => !/[<>"']|&(?!amp;|lt;|gt;|quot;|#39;)/.test(escapeHtml(text))));
+});
+
+test("a capability version is named by the release it came with", () => {
+  assert.deepEqual([94, 95, 112, 113, 116, 142, 200].map(releaseOf), [
+    "before v1.66",
+    "v1.66",
+    "v1.78",
+    "v1.80",
+    "v1.84",
+    "v1.102",
+    "v1.102",
+  ]);
+});
+
+test("messages find the edge of their session, once per edge", () => {
+  const hub = createEdgeHub();
+  const log: string[] = [];
+  const link = (name: string): EdgeLink => ({
+    deliver: (_message, sessions) => log.push(`${name} ${sessions.join(",")}`),
+    end: (session) => log.push(`${name} ends ${session}`),
+    reply: () => undefined,
+    openStream: () => undefined,
+  });
+  const [a, b] = [hub.attach(link("a")), hub.attach(link("b"))];
+  const [s1, s2, s3] = [hub.newSession(a), hub.newSession(b), hub.newSession(a)];
+  hub.deliver({ chunks: [], length: 0 }, [s1, s2, s3]);
+  hub.end(s2);
+  assert.deepEqual(log, [`a ${s1},${s3}`, `b ${s2}`, `b ends ${s2}`]);
+});
