@@ -156,7 +156,8 @@ function checkLogins(rule: RawSsh, context: CheckContext): Pick<SshRule, "logins
   }
   const logins: string[] = [];
   const localparts: string[] = [];
-  for (const { text, at } of rule.users) {
+  const users = rule.users.map(({ text, at }) => ({ text: text.trim(), at }));
+  for (const { text, at } of users) {
     if (text === "" || text === "*") {
       context.problems.error(
         at,
@@ -181,8 +182,8 @@ function checkLogins(rule: RawSsh, context: CheckContext): Pick<SshRule, "logins
   return {
     logins,
     localparts,
-    root: rule.users.some(({ text }) => text === "root"),
-    nonroot: rule.users.some(({ text }) => text === "autogroup:nonroot"),
+    root: users.some(({ text }) => text === "root"),
+    nonroot: users.some(({ text }) => text === "autogroup:nonroot"),
   };
 }
 

@@ -1,5 +1,5 @@
 // The fixed networks of the language: what `*` stands for as a source, what autogroup:internet stands for.
-import { formatRange, IpSet, parsePrefix, parseRange, type Prefix } from "../ip/index.ts";
+import { formatAddr, formatRange, IpSet, parsePrefix, parseRange, type Prefix } from "../ip/index.ts";
 
 function prefix(text: string): Prefix {
   const parsed = parsePrefix(text);
@@ -28,7 +28,10 @@ export const tailnetTexts: readonly string[] = tailnetSet.ranges().map(formatRan
 export const internetSet: IpSet = IpSet.ofPrefixes([prefix("0.0.0.0/0")])
   .subtract(ranges(["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"]))
   .union(ranges(["2000::/3"]));
-export const internetTexts: readonly string[] = internetSet.ranges().map(formatRange);
+/** Always as ranges, never as prefixes: so Tailscale writes them. */
+export const internetTexts: readonly string[] = internetSet
+  .ranges()
+  .map(({ from, to }) => `${formatAddr(from)}-${formatAddr(to)}`);
 
 const internetV4 = internetSet.intersect(ranges(["0.0.0.0/0"]));
 const internetV6 = ranges(["2000::/3"]);

@@ -1,9 +1,11 @@
 // What is wrong with a policy, said where it stands. Messages are Tailscale's where it has one, so that people and
 // scripts that know those find them here.
 
+import { utf8Length } from "./hujson.ts";
+
 export interface PolicyProblem {
   readonly message: string;
-  /** 1-based; columns count UTF-16 code units. */
+  /** From 1; columns count bytes of UTF-8, as Go does. A problem of no one place has line 0. */
   readonly line: number;
   readonly column: number;
   /** What would have been right, where we can tell. */
@@ -15,9 +17,11 @@ const maxProblems = 100;
 
 /** Offsets to lines and columns, by binary search over the line starts. */
 export class Positions {
+  readonly #text: string;
   readonly #starts: number[] = [0];
 
   constructor(text: string) {
+    this.#text = text;
     for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) {
       this.#starts.push(at + 1);
     }
@@ -34,7 +38,7 @@ export class Positions {
         high = middle - 1;
       }
     }
-    return { line: low + 1, column: offset - (this.#starts[low] ?? 0) + 1 };
+    return { line: low + 1, column: utf8Length(this.#text, this.#starts[low] ?? 0, offset) + 1 };
   }
 }
 
@@ -90,7 +94,11 @@ export function formatProblems(problems: readonly PolicyProblem[]): string {
 
 /** `line 3, column 7: message (hint)`. Problems of a whole test run have no place: line 0. */
 export function describeProblem(problem: PolicyProblem): string {
-  const place = problem.line === 0 ? "" : `line ${problem.line}, column ${problem.column}: `;
+  // The reader of HuJSON says the place itself, in the words of Go's.
+  const place =
+    problem.line === 0 || problem.message.startsWith("hujson:")
+      ? ""
+      : `line ${problem.line}, column ${problem.column}: `;
   return `${place}${problem.message}${problem.hint === undefined ? "" : ` (${problem.hint})`}`;
 }
 

@@ -1,9 +1,9 @@
 // A policy text, read and checked: the one way from text to policy.
 import { checkPolicy, type CheckSettings } from "./check.ts";
-import { parseSource } from "./parse-source.ts";
 import type { Policy } from "./policy.ts";
 import { Positions, Problems, type PolicyProblem } from "./problems.ts";
 import { readRaw } from "./read-raw.ts";
+import { parseSource } from "./source-of-hujson.ts";
 
 export type ReadResult =
   | {
@@ -20,7 +20,7 @@ export function readPolicy(text: string, settings: CheckSettings): ReadResult {
   const positions = new Positions(text);
   const source = parseSource(text);
   if (!source.ok) {
-    return { ok: false, errors: [{ message: `hujson: ${source.error.message}`, ...positions.of(source.error.at) }] };
+    return { ok: false, errors: [{ message: source.error.message, ...positions.of(source.error.offset) }] };
   }
   const problems = new Problems(positions);
   const raw = readRaw(source.value, problems);

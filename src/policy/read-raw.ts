@@ -126,7 +126,7 @@ class RawReader {
     if (value.kind === "array" || value.kind === "null") {
       return this.#shape.strings(value, `groups["${name}"]`);
     }
-    const got = value.kind === "string" ? `string: ${JSON.stringify(value.value)}` : `${value.kind}`;
+    const got = value.kind === "string" ? `string: ${JSON.stringify(value.value)}` : value.kind;
     this.#problems.error(
       value.at,
       `group value must be an array of users: group ${JSON.stringify(name)} got ${got}`,

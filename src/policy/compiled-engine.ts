@@ -1,0 +1,448 @@
+// The policy in force over a changing tailnet: keeps every node's entry, and what follows from it, up to date.
+// The state after any sequence of changes equals that of an engine made afresh from the same policy, users and nodes.
+import { equalAddr, formatPrefix, type Addr } from "../ip/index.ts";
+import type { NodeId, UserId } from "../wire/ids.ts";
+import type { CapMap, FilterRule, SSHRule } from "../wire/tailcfg.ts";
+import { Attributes } from "./attributes.ts";
+import { emptyBits, intersects, setBit } from "./bits.ts";
+import { ClassBook, type NodeClass } from "./classes.ts";
+import { Directory } from "./directory.ts";
+import type {
+  PolicyChange,
+  PolicyEffect,
+  PolicyEngine,
+  PolicyNode,
+  PolicyUser,
+  PolicyView,
+  RouteShare,
+} from "./engine.ts";
+import { EntryMaker, type Entry } from "./entries.ts";
+import { Filters } from "./filters.ts";
+import { IdentityBook } from "./identities.ts";
+import type { Program } from "./program.ts";
+import { RouteShares } from "./route-shares.ts";
+import { nodeSetKey } from "./selectors.ts";
+import { SourceBook } from "./sources.ts";
+import { SshRules } from "./ssh-rules.ts";
+import { traitsKey, View, type ViewTraits } from "./views.ts";
+import type { Positions } from "./problems.ts";
+
+export interface EngineSettings {
+  /** Start of check URLs (the server's own URL), without a slash at the end. */
+  readonly checkBase: string;
+  /** randomizeClientPort where the policy does not say. */
+  readonly randomizeClientPort: boolean;
+}
+
+export interface Population {
+  readonly users: Iterable<PolicyUser>;
+  readonly nodes: Iterable<PolicyNode>;
+}
+
+const noSsh: readonly SSHRule[] = [];
+const noFilter: readonly FilterRule[] = [];
+
+export class CompiledEngine implements PolicyEngine {
+  readonly program: Program;
+  readonly positions: Positions;
+  readonly directory: Directory;
+  readonly sources: SourceBook;
+  readonly ssh: SshRules;
+  readonly attributes: Attributes;
+  readonly #entries = new Map<NodeId, Entry>();
+  readonly #identities: IdentityBook;
+  readonly #classes = new ClassBook();
+  readonly #maker: EntryMaker;
+  readonly #filters: Filters;
+  readonly #shares: RouteShares;
+  readonly #routers = new Map<string, Set<Entry>>();
+  readonly #userVersions = new Map<UserId, number>();
+  readonly #exits = new Set<NodeId>();
+  #ids: readonly NodeId[] | undefined;
+  structure = 0;
+
+  constructor(program: Program, positions: Positions, population: Population, settings: EngineSettings) {
+    this.program = program;
+    this.positions = positions;
+    this.directory = new Directory(program.policy.groups, population.users);
+    this.#identities = new IdentityBook(program, this.directory);
+    this.#maker = new EntryMaker(program, this.#classes);
+    this.sources = new SourceBook(program, this.#identities, () => this.#entries.values());
+    this.ssh = new SshRules({ program, sources: this.sources, checkBase: settings.checkBase });
+    this.attributes = new Attributes(program.policy, this.directory, settings.randomizeClientPort);
+    this.#filters = new Filters({
+      program,
+      sources: this.sources,
+      nodeCount: () => this.#entries.size,
+      entriesOfUser: ({ identity }) => (identity.user === undefined ? [] : this.entriesOfUser(identity.user.id)),
+      userVersion: ({ identity }) =>
+        identity.user === undefined ? 0 : (this.#userVersions.get(identity.user.id) ?? 0),
+    });
+    this.#shares = new RouteShares({
+      program,
+      routersOf: (route) => this.#routers.get(route) ?? [],
+      withoutIPv4: (node) => this.attributes.withoutIPv4(node),
+    });
+    for (const node of population.nodes) {
+      this.#place(this.#make(node), undefined, new Effects());
+    }
+  }
+
+  /* Questions of the parts */
+
+  get selfReaches(): Program["selfReaches"] {
+    return this.program.selfReaches;
+  }
+
+  entry(id: NodeId): Entry | undefined {
+    return this.#entries.get(id);
+  }
+
+  entries(): Iterable<Entry> {
+    return this.#entries.values();
+  }
+
+  ids(): readonly NodeId[] {
+    this.#ids ??= [...this.#entries.keys()].sort((x, y) => x - y);
+    return this.#ids;
+  }
+
+  classes(): Iterable<NodeClass> {
+    return this.#classes.all();
+  }
+
+  get classCount(): number {
+    return this.#classes.size;
+  }
+
+  entriesOfUser(id: UserId): Iterable<Entry> {
+    return this.#identities.entriesOfUser(id);
+  }
+
+  shareOf(view: View, peer: Entry): RouteShare {
+    return this.#shares.of(view, peer);
+  }
+
+  /** An entry for a node as it is given, without taking it in. */
+  makeEntry(node: PolicyNode): Entry {
+    return this.#make(node);
+  }
+
+  /* Changes */
+
+  apply(changes: readonly PolicyChange[]): PolicyEffect {
+    const effects = new Effects();
+    const routes = this.sources.routesVersion;
+    for (const change of changes) {
+      switch (change.kind) {
+        case "node":
+          this.#replace(change.node, effects);
+          break;
+        case "node-removed":
+          this.#remove(change.id, effects);
+          break;
+        case "user":
+          this.#replaceUser(change.user.id, change.user, effects);
+          break;
+        case "user-removed":
+          this.#replaceUser(change.id, undefined, effects);
+          break;
+      }
+    }
+    if (this.#identities.tagIdentities > 4 * this.#entries.size + 64) {
+      this.#identities.prune();
+    }
+    return this.#effect(effects, this.sources.routesVersion !== routes);
+  }
+
+  #make(node: PolicyNode): Entry {
+    return this.#maker.make(node, this.#identities.of(node.user, node.tags));
+  }
+
+  #replace(node: PolicyNode, effects: Effects): void {
+    const before = this.#entries.get(node.id);
+    this.#place(this.#make(node), before, effects);
+  }
+
+  #remove(id: NodeId, effects: Effects): void {
+    const before = this.#entries.get(id);
+    if (before !== undefined) {
+      this.#place(undefined, before, effects);
+      this.#filters.forget(id);
+      this.ssh.forget(id);
+    }
+  }
+
+  #replaceUser(id: UserId, user: PolicyUser | undefined, effects: Effects): void {
+    for (const affected of this.directory.replace(id, user)) {
+      const identity = this.#identities.forget(affected);
+      for (const before of Array.from(identity?.entries ?? [])) {
+        const after = this.#make(before.node);
+        this.#place(after, before, effects);
+        this.#touchSsh(after, effects);
+      }
+    }
+  }
+
+  /** SSH rules show names of users, which no address tells. */
+  #touchSsh(entry: Entry, effects: Effects): void {
+    for (const { id } of this.program.sshSources) {
+      if (entry.sources.includes(id)) {
+        this.sources.stateById(id)?.touch();
+        effects.sources.add(id);
+      }
+    }
+  }
+
+  /** Puts one state of a node in the place of another; undefined: there was none, there is none any more. */
+  #place(after: Entry | undefined, before: Entry | undefined, effects: Effects): void {
+    const id = after?.node.id ?? before?.node.id;
+    if (id === undefined) {
+      return;
+    }
+    this.#placeSources(after, before, effects);
+    this.#placeRoutes(after, before, effects);
+    if (after !== undefined) {
+      this.#entries.set(id, after);
+      after.identity.entries.add(after);
+      this.#classes.join(after.cls, id);
+    } else {
+      this.#entries.delete(id);
+    }
+    if (before !== undefined) {
+      before.identity.entries.delete(before);
+      if (before.cls !== after?.cls) {
+        this.#classes.leave(before.cls, id);
+      }
+    }
+    if (before === undefined || after === undefined) {
+      this.#ids = undefined;
+    }
+    if (before?.cls !== after?.cls || before?.identity !== after?.identity) {
+      this.structure += 1;
+    }
+    this.#touchUser(before, effects);
+    this.#touchUser(after, effects);
+    effects.nodes.add(id);
+    effects.peers.add(id);
+  }
+
+  #placeSources(after: Entry | undefined, before: Entry | undefined, effects: Effects): void {
+    const same =
+      before !== undefined &&
+      after !== undefined &&
+      sameAddress(before.node.ipv4, after.node.ipv4) &&
+      sameAddress(before.node.ipv6, after.node.ipv6);
+    if (before !== undefined) {
+      for (const id of before.sources) {
+        if (!(same && after.sources.includes(id))) {
+          this.sources.stateById(id)?.leave(before);
+          effects.sources.add(id);
+        }
+      }
+    }
+    if (after !== undefined) {
+      for (const id of after.sources) {
+        if (!(same && before.sources.includes(id))) {
+          this.sources.stateById(id)?.join(after);
+          effects.sources.add(id);
+        }
+      }
+    }
+  }
+
+  #placeRoutes(after: Entry | undefined, before: Entry | undefined, effects: Effects): void {
+    if (after !== undefined) {
+      this.sources.addRoutes(after.subnets);
+    }
+    if (before !== undefined) {
+      this.sources.removeRoutes(before.subnets);
+      before.subnets.forEach((route) => this.#routersNear(formatPrefix(route), effects).delete(before));
+      this.#exits.delete(before.node.id);
+    }
+    if (after !== undefined) {
+      after.subnets.forEach((route) => this.#routersNear(formatPrefix(route), effects).add(after));
+      if (after.exit) {
+        this.#exits.add(after.node.id);
+      }
+    }
+  }
+
+  /** Routers of the prefix; steering may now choose another of them. */
+  #routersNear(route: string, effects: Effects): Set<Entry> {
+    let routers = this.#routers.get(route);
+    if (routers === undefined) {
+      routers = new Set();
+      this.#routers.set(route, routers);
+    }
+    if (this.program.viaReaches.length > 0) {
+      routers.forEach((router) => effects.peers.add(router.node.id));
+    }
+    return routers;
+  }
+
+  #touchUser(entry: Entry | undefined, effects: Effects): void {
+    const id = entry?.identity.user?.id;
+    if (this.program.hasSelf && id !== undefined) {
+      this.#userVersions.set(id, (this.#userVersions.get(id) ?? 0) + 1);
+      effects.users.add(id);
+    }
+  }
+
+  /** Whose filters and SSH rules name a source that changed. */
+  #effect(effects: Effects, routesChanged: boolean): PolicyEffect {
+    if (routesChanged) {
+      this.program.anySources.forEach((id) => effects.sources.add(id));
+    }
+    this.#addFilterNodes(effects);
+    this.#addSshNodes(effects);
+    for (const user of effects.users) {
+      for (const entry of this.entriesOfUser(user)) {
+        effects.nodes.add(entry.node.id);
+      }
+    }
+    const nodes = effects.nodes.size >= this.#entries.size && this.#entries.size > 0 ? this.ids() : [...effects.nodes];
+    return {
+      everything: false,
+      nodes: nodes.filter((id) => this.#entries.has(id)),
+      peers: [...effects.peers],
+    };
+  }
+
+  #addFilterNodes(effects: Effects): void {
+    const asSource = emptyBits(this.program.reaches.length);
+    const asDestination = emptyBits(this.program.reaches.length);
+    for (const emit of this.program.emits) {
+      if (emit.kind === "companion") {
+        if (effects.sources.has(emit.destinations.id)) {
+          setBit(asSource, emit.reach.id);
+        }
+      } else if (effects.sources.has(emit.reach.source.id)) {
+        setBit(asDestination, emit.reach.id);
+      }
+    }
+    for (const cls of this.#classes.all()) {
+      if (intersects(cls.dst, asDestination) || intersects(cls.src, asSource)) {
+        cls.nodes.forEach((id) => effects.nodes.add(id));
+      }
+    }
+    if (intersects(asDestination, this.program.publicReaches)) {
+      this.#exits.forEach((id) => effects.nodes.add(id));
+    }
+  }
+
+  #addSshNodes(effects: Effects): void {
+    for (const rule of this.program.policy.ssh) {
+      const source = this.program.sshSources[rule.index];
+      const recorders = this.program.recorderSources[rule.index];
+      const dirty =
+        (source !== undefined && effects.sources.has(source.id)) ||
+        (recorders !== undefined && effects.sources.has(recorders.id));
+      if (!dirty) {
+        continue;
+      }
+      const sets = rule.dst.flatMap((selector) => {
+        const id = selector.kind === "nodes" ? this.program.nodeSetIds.get(nodeSetKey(selector.set)) : undefined;
+        return id === undefined ? [] : [id];
+      });
+      for (const entry of this.#identities.entriesIn(sets)) {
+        effects.nodes.add(entry.node.id);
+      }
+      if ((rule.self || rule.localparts.length > 0) && source !== undefined) {
+        this.sources.membersOf(source).forEach((entry) => effects.nodes.add(entry.node.id));
+      }
+    }
+  }
+
+  /* Answers */
+
+  viewOf(node: NodeId): PolicyView {
+    const entry = this.#entries.get(node);
+    if (entry === undefined) {
+      return this.#viewIn(
+        this.#classes.of(emptyBits(this.program.reaches.length), emptyBits(this.program.reaches.length)),
+        {
+          user: undefined,
+          routes: [],
+          withoutIPv4: false,
+        },
+      );
+    }
+    return this.viewOfEntry(entry);
+  }
+
+  viewOfEntry(entry: Entry): View {
+    return this.#viewIn(entry.cls, {
+      user: this.program.hasSelf ? entry.identity.user?.id : undefined,
+      routes: entry.subnets,
+      withoutIPv4: this.attributes.withoutIPv4(entry.node),
+    });
+  }
+
+  #viewIn(cls: NodeClass, traits: ViewTraits): View {
+    const key = traitsKey(traits);
+    let view = cls.views.get(key);
+    if (view === undefined) {
+      view = new View(cls, traits, this);
+      cls.views.set(key, view);
+    }
+    return view;
+  }
+
+  filterOf(node: NodeId): readonly FilterRule[] {
+    const entry = this.#entries.get(node);
+    return entry === undefined ? noFilter : this.#filters.of(entry);
+  }
+
+  sshOf(node: NodeId): readonly SSHRule[] {
+    const entry = this.#entries.get(node);
+    return entry === undefined ? noSsh : this.ssh.of(entry);
+  }
+
+  selfCaps(node: NodeId): CapMap {
+    const entry = this.#entries.get(node);
+    return entry === undefined ? {} : this.attributes.selfCaps(entry.node);
+  }
+
+  peerCaps(peer: NodeId): CapMap | undefined {
+    const entry = this.#entries.get(peer);
+    return entry === undefined ? undefined : this.attributes.peerCaps(entry.node);
+  }
+
+  autoApproved(
+    node: PolicyNode,
+    advertised: Parameters<PolicyEngine["autoApproved"]>[1],
+  ): ReturnType<PolicyEngine["autoApproved"]> {
+    return this.attributes.autoApproved(node, advertised);
+  }
+
+  mayTag(owner: Parameters<PolicyEngine["mayTag"]>[0], tag: string): boolean {
+    return this.attributes.mayTag(owner, tag);
+  }
+
+  tagExists(tag: string): boolean {
+    return this.attributes.tagExists(tag);
+  }
+
+  ipPools(node: PolicyNode): ReturnType<PolicyEngine["ipPools"]> {
+    return this.attributes.ipPools(node);
+  }
+
+  sshCheckPeriod(src: NodeId, dst: NodeId, localUser: string): number | undefined {
+    const from = this.#entries.get(src);
+    const to = this.#entries.get(dst);
+    return from === undefined || to === undefined ? undefined : this.ssh.firstCheck(from, to, localUser)?.checkPeriod;
+  }
+}
+
+function sameAddress(x: Addr | null, y: Addr | null): boolean {
+  return x === y || (x !== null && y !== null && equalAddr(x, y));
+}
+
+/** What a batch of changes touched, collected on the way. */
+class Effects {
+  readonly nodes = new Set<NodeId>();
+  readonly peers = new Set<NodeId>();
+  readonly sources = new Set<number>();
+  readonly users = new Set<UserId>();
+}
