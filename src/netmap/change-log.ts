@@ -1,5 +1,8 @@
 // What changed of which node, step by step, back to a horizon. A step is one round of telling sessions; a session's
 // cursor is the last step it knows. Steps older than the horizon are forgotten: who is behind it starts over.
+//
+// Kept twice, so that the question "what changed of these nodes since then" costs the smaller of the number of nodes
+// and the number of changes: in the order of steps, and by node.
 import type { NodeId, UserId } from "../wire/ids.ts";
 
 /** What of a node changed, as far as its peers are told; a set of bits. */
@@ -23,20 +26,20 @@ export const cheapPatch = changed.endpoints | changed.derp | changed.online;
 interface Step {
   readonly nodes: ReadonlyMap<NodeId, number>;
   readonly users: ReadonlySet<UserId>;
+  /** Changes in all steps before this one, forgotten ones included. */
+  readonly before: number;
 }
 
+/** At least what changed of the nodes asked for; maybe of others too. */
 export interface Changes {
   readonly nodes: ReadonlyMap<NodeId, number>;
   readonly users: ReadonlySet<UserId>;
 }
 
-interface Union {
-  readonly nodes: Map<NodeId, number>;
-  readonly users: Set<UserId>;
+interface NodeChange {
+  readonly step: number;
+  readonly bits: number;
 }
-
-/** How many unions are kept from one step to the next; more only cost time. */
-const maxUnions = 16;
 
 export class ChangeLog {
   /** Steps from `#forgotten` on are held; those before it are gone, and the array is cut now and then. */
@@ -44,10 +47,11 @@ export class ChangeLog {
   #forgotten = 0;
   /** Number of the newest step. */
   #current = 0;
-  #entries = 0;
+  /** Changes of all steps there ever were, and of those forgotten. */
+  #total = 0;
+  #gone = 0;
+  readonly #byNode = new Map<NodeId, NodeChange[]>();
   readonly #maxEntries: number;
-  /** What changed since a step, carried forward because those who ask often ask again after the next step. */
-  readonly #unions = new Map<number, Union>();
 
   /** `maxEntries`: bound of the changes held, nodes and users over all steps. */
   constructor(maxEntries: number) {
@@ -65,65 +69,91 @@ export class ChangeLog {
 
   /** Adds a step and returns its number. */
   append(nodes: ReadonlyMap<NodeId, number>, users: ReadonlySet<UserId>): number {
-    this.#steps.push({ nodes, users });
+    this.#steps.push({ nodes, users, before: this.#total });
     this.#current++;
-    this.#entries += cost(nodes, users);
-    while (this.#entries > this.#maxEntries && this.#forgotten < this.#steps.length) {
-      const oldest = this.#steps[this.#forgotten];
-      this.#entries -= oldest === undefined ? 0 : cost(oldest.nodes, oldest.users);
-      this.#steps[this.#forgotten] = undefined;
-      this.#forgotten++;
+    this.#total += cost(nodes, users);
+    for (const [id, bits] of nodes) {
+      const history = this.#byNode.get(id);
+      if (history === undefined) {
+        this.#byNode.set(id, [{ step: this.#current, bits }]);
+      } else {
+        history.push({ step: this.#current, bits });
+      }
+    }
+    while (this.#total - this.#gone > this.#maxEntries && this.#forgotten < this.#steps.length) {
+      this.#forgetOldest();
     }
     if (this.#forgotten > 64 && this.#forgotten * 2 > this.#steps.length) {
       this.#steps = this.#steps.slice(this.#forgotten);
       this.#forgotten = 0;
     }
-    for (const [since, union] of this.#unions) {
-      if (since < this.horizon) {
-        this.#unions.delete(since);
-      } else {
-        join(union, { nodes, users });
-      }
-    }
     return this.#current;
   }
 
-  /** Everything that changed after step `since`; undefined behind the horizon. */
-  since(since: number): Changes | undefined {
+  #forgetOldest(): void {
+    const oldest = this.#steps[this.#forgotten];
+    this.#steps[this.#forgotten] = undefined;
+    this.#forgotten++;
+    if (oldest === undefined) {
+      return;
+    }
+    this.#gone += cost(oldest.nodes, oldest.users);
+    for (const id of oldest.nodes.keys()) {
+      const history = this.#byNode.get(id);
+      history?.shift();
+      if (history?.length === 0) {
+        this.#byNode.delete(id);
+      }
+    }
+  }
+
+  /** How much changed after step `since`, in about the number of nodes. */
+  countSince(since: number): number {
+    const first = this.#steps[this.#steps.length - (this.#current - since)];
+    return first === undefined ? 0 : this.#total - first.before;
+  }
+
+  /** What changed after step `since` of these nodes; undefined behind the horizon. */
+  since(since: number, ids: readonly NodeId[]): Changes | undefined {
     if (since < this.horizon) {
       return undefined;
     }
-    let union = this.#unions.get(since);
-    this.#unions.delete(since);
-    if (union === undefined) {
-      union = { nodes: new Map(), users: new Set() };
-      for (let index = this.#steps.length - (this.#current - since); index < this.#steps.length; index++) {
-        const step = this.#steps[index];
-        if (step !== undefined) {
-          join(union, step);
-        }
+    const nodes = new Map<NodeId, number>();
+    const users = new Set<UserId>();
+    const byStep = this.countSince(since) <= ids.length;
+    for (let index = this.#steps.length - (this.#current - since); index < this.#steps.length; index++) {
+      const step = this.#steps[index];
+      for (const id of step?.users ?? []) {
+        users.add(id);
+      }
+      for (const [id, bits] of byStep && step !== undefined ? step.nodes : []) {
+        nodes.set(id, (nodes.get(id) ?? 0) | bits);
       }
     }
-    // Asked for last stands last, so the first is the one to let go.
-    this.#unions.set(since, union);
-    const first = this.#unions.keys().next();
-    if (this.#unions.size > maxUnions && first.done !== true) {
-      this.#unions.delete(first.value);
+    for (const id of byStep ? [] : ids) {
+      const bits = this.#bitsSince(id, since);
+      if (bits !== 0) {
+        nodes.set(id, bits);
+      }
     }
-    return union;
+    return { nodes, users };
+  }
+
+  #bitsSince(id: NodeId, since: number): number {
+    const history = this.#byNode.get(id);
+    let bits = 0;
+    for (let index = (history?.length ?? 0) - 1; index >= 0; index--) {
+      const change = history?.[index];
+      if (change === undefined || change.step <= since) {
+        break;
+      }
+      bits |= change.bits;
+    }
+    return bits;
   }
 }
 
 /** Empty steps cost something too, or they would be kept for ever. */
 function cost(nodes: ReadonlyMap<NodeId, number>, users: ReadonlySet<UserId>): number {
   return 1 + nodes.size + users.size;
-}
-
-function join(union: Union, step: Step): void {
-  for (const [id, bits] of step.nodes) {
-    union.nodes.set(id, (union.nodes.get(id) ?? 0) | bits);
-  }
-  for (const id of step.users) {
-    union.users.add(id);
-  }
 }

@@ -21,6 +21,7 @@ export class OwnTexts {
   readonly #messages: Messages;
   readonly #settings: NetmapSettings;
   #dns: DNSConfig;
+  #dnsIsPerNode: boolean;
   #dnsMember: Member;
   #derp: readonly [older: Member, current: Member];
   readonly #filters = new WeakMap<readonly FilterRule[], Member>();
@@ -30,12 +31,14 @@ export class OwnTexts {
     this.#messages = messages;
     this.#settings = settings;
     this.#dns = dnsConfig(settings.dns, settings);
+    this.#dnsIsPerNode = isPerNode(this.#dns);
     this.#dnsMember = this.#member("DNSConfig", this.#dns);
     this.#derp = this.#derpMembers(settings.derpMap);
   }
 
   setDns(dns: DnsSettings): void {
     this.#dns = dnsConfig(dns, this.#settings);
+    this.#dnsIsPerNode = isPerNode(this.#dns);
     this.#dnsMember = this.#member("DNSConfig", this.#dns);
   }
 
@@ -59,11 +62,11 @@ export class OwnTexts {
 
   /** DNS differs from node to node. */
   get dnsIsPerNode(): boolean {
-    return isPerNode(this.#dns);
+    return this.#dnsIsPerNode;
   }
 
   dns(node: Node, caps: CapMap): Member {
-    if (!this.dnsIsPerNode) {
+    if (!this.#dnsIsPerNode) {
       return this.#dnsMember;
     }
     const json = `"DNSConfig":${JSON.stringify(dnsConfigFor(this.#dns, node, caps))}`;

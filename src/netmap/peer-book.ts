@@ -19,6 +19,8 @@ interface Variant {
 
 interface Entry {
   variants: Variant[];
+  /** What closes the JSON: Online and LastSeen. */
+  presence: string | undefined;
   readonly patches: Map<number, string>;
   /** JSON of the capabilities that sessions were told as of the last step; undefined before anything was written. */
   caps: string | undefined;
@@ -52,8 +54,9 @@ export class PeerBook {
       return undefined;
     }
     const { open } = this.#variant(node, share);
-    const { Online, LastSeen } = presenceOf(node);
-    return LastSeen === undefined ? `${open},"Online":${Online}}` : `${open},"Online":false,"LastSeen":"${LastSeen}"}`;
+    const entry = this.#entry(id);
+    entry.presence ??= `,${JSON.stringify(presenceOf(node)).slice(1)}`;
+    return open + entry.presence;
   }
 
   #variant(node: Node, share: RouteShare): Variant {
@@ -91,7 +94,14 @@ export class PeerBook {
   #entry(id: NodeId): Entry {
     let entry = this.#entries.get(id);
     if (entry === undefined) {
-      entry = { variants: [], patches: new Map(), caps: undefined, capsDiffer: false, hadCaps: false };
+      entry = {
+        variants: [],
+        presence: undefined,
+        patches: new Map(),
+        caps: undefined,
+        capsDiffer: false,
+        hadCaps: false,
+      };
       this.#entries.set(id, entry);
     }
     return entry;
@@ -103,6 +113,7 @@ export class PeerBook {
     if (entry === undefined) {
       return;
     }
+    entry.presence = undefined;
     entry.patches.clear();
     if ((bits & ~changed.online) !== 0) {
       entry.variants = [];

@@ -76,6 +76,7 @@ export class Pending {
   #users = new Set<UserId>();
   #peers = new Set<NodeId>();
   #everyone = false;
+  #ready = false;
   /** New nodes that are not told of yet, and until when. */
   readonly #held = new Map<NodeId, number>();
 
@@ -85,19 +86,7 @@ export class Pending {
 
   /** Nothing waits to be told, apart from new nodes that are held back. */
   get empty(): boolean {
-    return this.#users.size === 0 && !this.#everyone && this.#allHeld(this.#nodes) && this.#allHeld(this.#peers);
-  }
-
-  #allHeld(ids: ReadonlyMap<NodeId, number> | ReadonlySet<NodeId>): boolean {
-    if (ids.size > this.#held.size) {
-      return false;
-    }
-    for (const id of ids.keys()) {
-      if (!this.#held.has(id)) {
-        return false;
-      }
-    }
-    return true;
+    return !this.#ready;
   }
 
   node(id: NodeId, bits: number): void {
@@ -107,27 +96,32 @@ export class Pending {
     }
     if (bits !== 0) {
       this.#nodes.set(id, (before ?? 0) | bits);
+      this.#ready ||= !this.#held.has(id);
     }
   }
 
   user(id: UserId): void {
     this.#users.add(id);
+    this.#ready = true;
   }
 
   /** Views have to be asked about this peer. */
   peer(id: NodeId): void {
     this.#peers.add(id);
+    this.#ready ||= !this.#held.has(id);
   }
 
   /** Views have to be asked about everybody. */
   everybody(): void {
     this.#everyone = true;
+    this.#ready = true;
   }
 
   /** A node was added: true when it is held back until it is complete, or `until`. */
   hold(node: Node, until: number): boolean {
     this.#peers.add(node.id);
     if (isComplete(node)) {
+      this.#ready = true;
       return false;
     }
     this.#held.set(node.id, until);
@@ -139,6 +133,7 @@ export class Pending {
     const until = this.#held.get(id);
     if (until !== undefined && (node === undefined || isComplete(node) || now >= until)) {
       this.#held.delete(id);
+      this.#ready = true;
     }
   }
 
@@ -148,6 +143,7 @@ export class Pending {
     this.#users = new Set();
     this.#peers = new Set();
     this.#everyone = false;
+    this.#ready = false;
     for (const id of this.#held.keys()) {
       const bits = taken.nodes.get(id);
       if (bits !== undefined) {

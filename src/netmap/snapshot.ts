@@ -2,7 +2,7 @@
 // snapshot stands at the step it was made at: a session that gets it starts with that cursor, and the ordinary delta
 // brings it up to now. Only when that delta would become long are the blocks that changed made again.
 import type { NodeId, UserId } from "../wire/ids.ts";
-import { type Changes, changed } from "./change-log.ts";
+import { changed, type ChangeLog } from "./change-log.ts";
 import type { NetmapCounters } from "./counters.ts";
 import type { Messages, Part } from "./message.ts";
 import type { PeerBook } from "./peer-book.ts";
@@ -38,6 +38,8 @@ export class Snapshot {
   readonly #view: View;
   #blocks: Block[] = [];
   #step: number;
+  /** The step for which `renew` decided last. */
+  #checked: number;
   readonly #owners = new Set<UserId>();
   #profiles: { readonly part: Part | undefined; readonly owners: number } | undefined;
 
@@ -45,6 +47,7 @@ export class Snapshot {
     this.#room = room;
     this.#view = view;
     this.#step = step;
+    this.#checked = step;
     this.#cutAll();
     this.#moveTo(step);
   }
@@ -55,27 +58,30 @@ export class Snapshot {
   }
 
   /** Makes again what changed, when catching up from the snapshot has become dearer than that. */
-  renew(step: number, changes: Changes | undefined): void {
-    if (step === this.#step) {
+  renew(log: ChangeLog): void {
+    const step = log.current;
+    if (step === this.#checked) {
       return;
     }
+    this.#checked = step;
+    const moved = this.#view.changesSince(this.#step);
+    const allowed = smallDelta + this.#view.ids.length * maxDelta;
+    const changes = log.since(this.#step, this.#view.ids);
     if (changes === undefined) {
       this.#cutAll();
       this.#moveTo(step);
       return;
     }
-    const moved = this.#view.changesSince(this.#step);
     let cost = moved.size + changes.users.size * weight.patch;
     for (const [id, bits] of changes.nodes) {
-      if (this.#view.shareOf(id) !== undefined && !moved.has(id)) {
+      if (!moved.has(id) && this.#view.shareOf(id) !== undefined) {
         cost += (bits & changed.body) !== 0 ? weight.body : bits === changed.online ? weight.online : weight.patch;
       }
     }
-    if (cost <= smallDelta + this.#view.ids.length * maxDelta) {
-      return;
+    if (cost > allowed) {
+      this.#remake([...moved.keys(), ...changes.nodes.keys()]);
+      this.#moveTo(step);
     }
-    this.#remake([...moved.keys(), ...changes.nodes.keys()]);
-    this.#moveTo(step);
   }
 
   #moveTo(step: number): void {

@@ -218,7 +218,7 @@ export class Teller {
     if (audience.snapshot === undefined) {
       audience.snapshot = new Snapshot(this.#room, audience.view, current);
     } else {
-      audience.snapshot.renew(current, this.log.since(audience.snapshot.step));
+      audience.snapshot.renew(this.log);
     }
     this.#snapshots.delete(audience);
     this.#snapshots.add(audience);
@@ -393,7 +393,7 @@ export class Teller {
     const key = `${was.key} ${now.key} ${cursor}`;
     let delta = this.#deltas.get(key);
     if (delta === undefined) {
-      const changes = this.log.since(cursor);
+      const changes = this.log.since(cursor, now.ids);
       if (changes === undefined) {
         return undefined;
       }
