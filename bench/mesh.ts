@@ -33,7 +33,7 @@ export const meshMarks: Readonly<Record<string, { readonly label: string; readon
   reconnectBytes: { label: "all reconnect at once: bytes to clients", unit: "MB" },
 };
 
-const moves = 20;
+const moves = 40;
 const idleSeconds = 10;
 
 export async function mesh(nodes: number, say: (text: string) => void): Promise<MeshResult> {
@@ -75,11 +75,13 @@ async function measure(
 
   say(`${nodes} nodes: endpoint changes`);
   const times: number[] = [];
+  const movesStart = wallClock();
   for (let index = 0; index < moves; index++) {
     times.push(await pool.move((index * 37) % nodes, `198.51.100.${1 + index}:${40_000 + index}`));
     // One change at a time: what follows at once would be merged with it.
-    await new Promise((done) => setTimeout(done, 250));
+    await new Promise((done) => setTimeout(done, 100));
   }
+  const movesSeconds = (wallClock() - movesStart) / 1000;
   const moved = server.usage();
   const meterMoved = await pool.meter();
 
@@ -95,6 +97,8 @@ async function measure(
   const meterReconnected = await pool.meter();
 
   const peers = nodes - 1;
+  const idleShare = (idle.cpu - moved.cpu) / idleSeconds;
+  const moveCpu = Math.max(0, moved.cpu - connected.cpu - idleShare * movesSeconds) / moves;
   return {
     nodes,
     differences: reconnect.differences ?? 0,
@@ -107,12 +111,12 @@ async function measure(
       connectBytes: (meterConnected.bytesIn - meterBefore.bytesIn) / 1e6,
       connectMessages: meterConnected.messages - meterBefore.messages,
       moveWall: median(times),
-      moveCpu: ((moved.cpu - connected.cpu) / moves) * 1000,
-      moveCpuPerPeer: ((moved.cpu - connected.cpu) / moves / peers) * 1e6,
+      moveCpu: moveCpu * 1000,
+      moveCpuPerPeer: (moveCpu / peers) * 1e6,
       moveBytesPerPeer: (meterMoved.bytesIn - meterConnected.bytesIn) / moves / peers,
       rss: connected.rss / 1e6,
       rssPerNode: (connected.rss - empty.rss) / nodes / 1000,
-      idleCpu: ((idle.cpu - moved.cpu) / idleSeconds) * 100,
+      idleCpu: idleShare * 100,
       reconnectCpu: reconnected.cpu - idle.cpu,
       reconnectWall: (reconnect.at - reconnectStart) / 1000,
       reconnectBytes: (meterReconnected.bytesIn - meterIdle.bytesIn) / 1e6,

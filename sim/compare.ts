@@ -19,7 +19,7 @@ export interface Difference {
 export function compareNetmaps(had: NetmapModel, fresh: NetmapModel): Difference[] {
   const found: Difference[] = [];
   if (had.self !== undefined && fresh.self !== undefined) {
-    compareNodes("self", had.self, fresh.self, found);
+    compareNodes("self", toldByOthers(had.self), toldByOthers(fresh.self), found);
   } else if (had.self !== fresh.self) {
     found.push({ where: "self", field: "", had: had.self, fresh: fresh.self });
   }
@@ -60,6 +60,12 @@ function compareNodes(where: string, had: MapNode, fresh: MapNode, found: Differ
       found.push({ where, field, had: before[field], fresh: now[field] });
     }
   }
+}
+
+/** A node need not be told its own endpoints, home and disco key: it is where they come from. */
+function toldByOthers(self: MapNode): MapNode {
+  const { Endpoints: _endpoints, HomeDERP: _home, DiscoKey: _disco, ...rest } = self;
+  return rest;
 }
 
 const zeroTime = "0001-01-01T00:00:00Z";
