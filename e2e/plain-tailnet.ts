@@ -51,7 +51,7 @@ export class PlainTailnet {
   /** A new host with a client that has joined with a key of its own. */
   async join(name: string, programs: ClientPrograms, options: JoinOptions = {}): Promise<Client> {
     const client = await this.client(options.host ?? this.host(name), programs);
-    const key = await this.control.createKey(this.user, options.key);
+    const key = await this.control.createKey(options.user ?? this.user, options.key);
     await client.up(this.serverUrl, key, options.up);
     return client;
   }
@@ -76,6 +76,8 @@ export class PlainTailnet {
 
 export interface JoinOptions {
   readonly host?: Host;
+  /** Whose key it joins with; "infra" by default. */
+  readonly user?: number;
   readonly key?: readonly string[];
   readonly up?: readonly string[];
 }

@@ -2,7 +2,7 @@
 // application, a client. Real clients, unmodified.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { newestClient, clientPrograms } from "../scripts/clients.ts";
+import { newestClient, clientPrograms, oldestClient } from "../scripts/clients.ts";
 import { ensureSystemPackages } from "../scripts/system-packages.ts";
 import { Client } from "./client.ts";
 import { Control, selfSigned, startTlsFront } from "./control.ts";
@@ -16,6 +16,8 @@ const skip = typeof programs === "string" ? programs : false;
 const lan = { control: "10.10.0.1", app: "10.10.0.2", client: "10.10.0.3" };
 let lab: Lab;
 let control: Control;
+let caFile: string;
+let key: string;
 let onControl: Client;
 let app: Client;
 let client: Client;
@@ -39,10 +41,11 @@ before(async () => {
   await startTlsFront(hosts.control, tls);
   await serveTailnetPage(hosts.app, "hello from app");
   const user = await control.createUser("infra");
-  const key = await control.createKey(user);
-  onControl = new Client(hosts.control, { programs, caFile: tls.cert });
-  app = new Client(hosts.app, { programs, caFile: tls.cert });
-  client = new Client(hosts.client, { programs, caFile: tls.cert });
+  key = await control.createKey(user);
+  caFile = tls.cert;
+  onControl = new Client(hosts.control, { programs, caFile });
+  app = new Client(hosts.app, { programs, caFile });
+  client = new Client(hosts.client, { programs, caFile });
   for (const node of [onControl, app, client]) {
     await node.start();
     await node.up("https://control", key);
@@ -107,6 +110,27 @@ test("addresses come from the configured prefixes", { skip }, async () => {
   assert.match(await client.address(4), /^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./);
   assert.match(await client.address(6), /^fd7a:115c:a1e0:/);
 });
+
+const oldPrograms = missing === undefined ? clientPrograms(oldestClient) : missing;
+const skipOld = typeof oldPrograms === "string" ? oldPrograms : skip;
+
+test(
+  "the oldest client joins through the proxy too, and has the relay behind it as its home",
+  { skip: skipOld },
+  async () => {
+    assert.ok(typeof oldPrograms !== "string");
+    const host = lab.host("old", { lan: "10.10.0.4/24" });
+    host.addHosts(`${lan.control} control\n`);
+    const old = new Client(host, { programs: oldPrograms, caFile });
+    await old.start();
+    await old.up("https://control", key);
+    await until("the old client has a home relay", 20, async () =>
+      (await old.status()).Self.Relay === "" ? undefined : true,
+    );
+    assert.match(await old.ping(await app.address()), /pong from app/);
+    assert.match(await client.ping(await old.address()), /pong from old/);
+  },
+);
 
 test("every node has the embedded relay as its home", { skip }, async () => {
   for (const node of [onControl, app, client]) {
