@@ -46,24 +46,37 @@ function itemToJson(kind: FieldKind, value: unknown): Json {
   }
 }
 
+/** A value that is not of its field's kind. Thrown inside, so that lists of thousands cost no wrapper per value. */
+class WrongValue extends Error {
+  override readonly name = "WrongValue";
+}
+
+function attempt<Value>(read: () => Value): Decoded<Value> {
+  try {
+    return { ok: true, value: read() };
+  } catch (fault) {
+    if (fault instanceof WrongValue) {
+      return { ok: false, problem: fault.message };
+    }
+    throw fault;
+  }
+}
+
 /** Reads a message from parsed JSON; `problem` names the field. */
 export function fromJson<Value extends object>(type: MessageType<Value>, input: unknown): Decoded<Value> {
+  return attempt(() => messageFromJson(type, input));
+}
+
+function messageFromJson<Value extends object>(type: MessageType<Value>, input: unknown): Value {
   if (typeof input !== "object" || input === null || Array.isArray(input)) {
-    return { ok: false, problem: `expected an object for ${type.name}` };
+    throw new WrongValue(`expected an object for ${type.name}`);
   }
-  const value: Record<string, unknown> = Object.fromEntries(Object.entries(type.unset));
+  const value: Record<string, unknown> = {};
   for (const field of type.fields) {
     const given = ownValue(input, field);
-    if (given === undefined || given === null) {
-      continue;
-    }
-    const decoded = field.repeated ? listFromJson(field, given) : itemFromJson(field.kind, given);
-    if (!decoded.ok) {
-      return { ok: false, problem: `invalid value for field ${field.local}: ${decoded.problem}` };
-    }
-    value[field.local] = decoded.value;
+    value[field.local] = given === undefined || given === null ? field.unset : fieldFromJson(field, given);
   }
-  return { ok: true, value: value as Value };
+  return value as Value;
 }
 
 function ownValue(input: object, field: NamedField): unknown {
@@ -73,68 +86,66 @@ function ownValue(input: object, field: NamedField): unknown {
   return Object.hasOwn(input, field.snake) ? fieldOf(input, field.snake) : undefined;
 }
 
-function listFromJson(field: NamedField, given: unknown): Decoded<unknown> {
-  if (!Array.isArray(given)) {
-    return { ok: false, problem: "expected a list" };
-  }
-  const items: unknown[] = [];
-  for (const item of given) {
-    const decoded = itemFromJson(field.kind, item);
-    if (!decoded.ok) {
-      return decoded;
+function fieldFromJson(field: NamedField, given: unknown): unknown {
+  try {
+    if (!field.repeated) {
+      return itemFromJson(field.kind, given);
     }
-    items.push(decoded.value);
+    if (!Array.isArray(given)) {
+      throw new WrongValue("expected a list");
+    }
+    return given.map((item) => itemFromJson(field.kind, item));
+  } catch (fault) {
+    throw fault instanceof WrongValue
+      ? new WrongValue(`invalid value for field ${field.local}: ${fault.message}`)
+      : fault;
   }
-  return { ok: true, value: items };
 }
 
-function itemFromJson(kind: FieldKind, given: unknown): Decoded<unknown> {
+function itemFromJson(kind: FieldKind, given: unknown): unknown {
   switch (kind.is) {
     case "string":
-      return typeof given === "string" ? { ok: true, value: given } : wrong("a string", given);
+      return typeof given === "string" ? given : wrong("a string", given);
     case "bool":
-      return typeof given === "boolean" ? { ok: true, value: given } : wrong("true or false", given);
+      return typeof given === "boolean" ? given : wrong("true or false", given);
     case "u64":
       return typeof given === "string" || typeof given === "number"
         ? unsignedFromText(String(given))
         : wrong("a number", given);
     case "number":
-      return typeof given === "number" ? { ok: true, value: given } : wrong("a number", given);
+      return typeof given === "number" ? given : wrong("a number", given);
     case "time":
       return typeof given === "string" ? timeFromText(given) : wrong("a time", given);
     case "enum":
       return enumFromJson(kind.type.names, given);
     case "message":
-      return fromJson(kind.type, given);
+      return messageFromJson(kind.type, given);
     case "json":
-      return { ok: true, value: given };
+      return given;
   }
 }
 
-function enumFromJson(names: readonly string[], given: unknown): Decoded<string> {
+function enumFromJson(names: readonly string[], given: unknown): string {
   const name = typeof given === "number" ? names[given] : names.find((candidate) => candidate === given);
-  return name === undefined ? wrong("one of its names", given) : { ok: true, value: name };
+  return name ?? wrong("one of its names", given);
 }
 
-function unsignedFromText(text: string): Decoded<number> {
+function unsignedFromText(text: string): number {
   const number = /^\d{1,20}$/.test(text) ? Number(text) : Number.NaN;
-  return Number.isSafeInteger(number) ? { ok: true, value: number } : wrong("a number", text);
+  return Number.isSafeInteger(number) ? number : wrong("a number", text);
 }
 
 /** Year 1 is protobuf's and Go's way to say "no time". */
 const noTimeBefore = -62_135_510_400_000;
 
-function timeFromText(text: string): Decoded<number | null> {
-  const ms = parseTimestamp(text);
-  if (ms === undefined) {
-    return wrong("a time like 2026-01-02T15:04:05Z", text);
-  }
-  return { ok: true, value: ms < noTimeBefore ? null : ms };
+function timeFromText(text: string): number | null {
+  const ms = parseTimestamp(text) ?? wrong("a time like 2026-01-02T15:04:05Z", text);
+  return ms < noTimeBefore ? null : ms;
 }
 
-function wrong(expected: string, given: unknown): { readonly ok: false; readonly problem: string } {
+function wrong(expected: string, given: unknown): never {
   const shown = JSON.stringify(given) ?? String(given);
-  return { ok: false, problem: `expected ${expected}, not ${shown.slice(0, 80)}` };
+  throw new WrongValue(`expected ${expected}, not ${shown.slice(0, 80)}`);
 }
 
 /**
@@ -142,29 +153,25 @@ function wrong(expected: string, given: unknown): { readonly ok: false; readonly
  * Repeated fields take every occurrence.
  */
 export function fieldFromText(field: NamedField, texts: readonly string[]): Decoded<unknown> {
-  const items: unknown[] = [];
-  for (const text of texts) {
-    const decoded = itemFromText(field.kind, text);
-    if (!decoded.ok) {
-      return { ok: false, problem: `type mismatch, parameter: ${field.snake}, error: ${decoded.problem}` };
-    }
-    items.push(decoded.value);
+  const decoded = attempt(() => texts.map((text) => itemFromText(field.kind, text)));
+  if (!decoded.ok) {
+    return { ok: false, problem: `type mismatch, parameter: ${field.snake}, error: ${decoded.problem}` };
   }
-  return { ok: true, value: field.repeated ? items : items.at(-1) };
+  return { ok: true, value: field.repeated ? decoded.value : decoded.value.at(-1) };
 }
 
-function itemFromText(kind: FieldKind, text: string): Decoded<unknown> {
+function itemFromText(kind: FieldKind, text: string): unknown {
   switch (kind.is) {
     case "string":
-      return { ok: true, value: text };
+      return text;
     case "bool":
       return boolFromText(text);
     case "u64":
       return unsignedFromText(text);
     case "number":
-      return /^-?\d{1,15}(\.\d{1,6})?$/.test(text) ? { ok: true, value: Number(text) } : wrong("a number", text);
+      return /^-?\d{1,15}(\.\d{1,6})?$/.test(text) ? Number(text) : wrong("a number", text);
     case "time":
-      return text === "" ? { ok: true, value: null } : timeFromText(text);
+      return text === "" ? null : timeFromText(text);
     case "enum":
       return enumFromJson(kind.type.names, /^\d{1,3}$/.test(text) ? Number(text) : text);
     case "message":
@@ -174,12 +181,9 @@ function itemFromText(kind: FieldKind, text: string): Decoded<unknown> {
 }
 
 /** What Go's strconv.ParseBool takes. */
-function boolFromText(text: string): Decoded<boolean> {
+function boolFromText(text: string): boolean {
   if (["1", "t", "T", "true", "TRUE", "True"].includes(text)) {
-    return { ok: true, value: true };
+    return true;
   }
-  if (["0", "f", "F", "false", "FALSE", "False"].includes(text)) {
-    return { ok: true, value: false };
-  }
-  return wrong("true or false", text);
+  return ["0", "f", "F", "false", "FALSE", "False"].includes(text) ? false : wrong("true or false", text);
 }

@@ -656,7 +656,7 @@ test("beyond headscale: the audit log names who did what, page by page, and no s
       [entries[1]?.["actorKind"], entries[1]?.["actorId"], entries[1]?.["from"]],
       ["api-key", prefix, "127.0.0.1"],
     );
-    assert.equal((entries[1]?.["after"] as { name: string }).name, "ops");
+    assert.partialDeepStrictEqual(entries[1], { after: { name: "ops" } });
     const older = (await rest("GET", `/api/v1/audit?before=${String(entries[2]?.["id"])}`)).body as {
       entries: unknown[];
     };

@@ -51,7 +51,7 @@ function listItem(item: Json, indent: number): string[] {
 }
 
 function mapEntry(key: string, item: Json, indent: number): string[] {
-  const start = `${" ".repeat(indent)}${stringScalar(key)}:`;
+  const start = `${" ".repeat(indent)}${keyText(key)}:`;
   const inner = deeper(indent, false);
   return isBranch(item) ? [start, ...block(item, inner)] : [`${start} ${multiline(scalar(item), inner)}`];
 }
@@ -59,6 +59,18 @@ function mapEntry(key: string, item: Json, indent: number): string[] {
 /** Indents the lines of a literal block. */
 function multiline(text: string, indent: number): string {
   return text.replaceAll(/\n(?=[^\n])/g, `\n${" ".repeat(indent)}`);
+}
+
+const keyTexts = new Map<string, string>();
+
+/** Keys repeat with every item, so how they are written is found out once. */
+function keyText(key: string): string {
+  let text = keyTexts.get(key);
+  if (text === undefined) {
+    text = stringScalar(key);
+    keyTexts.set(key, text);
+  }
+  return text;
 }
 
 const readAsOther =

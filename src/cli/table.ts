@@ -31,60 +31,59 @@ export function tableStyle(io: Io): TableStyle {
 /** A column; one with a `drop` is left out when a terminal is too narrow, the highest first. Pipes get all of them. */
 export type Column = string | { readonly title: string; readonly drop: number };
 
+/** A cell ready to be laid out. */
+interface Laid {
+  readonly lines: readonly string[];
+  /** Of the widest line. */
+  readonly width: number;
+  readonly colour: Colour | undefined;
+}
+
 /** Without a newline at the end. */
 export function renderTable(
   columns: readonly Column[],
   rows: readonly (readonly (Cell | string)[])[],
   style: TableStyle,
 ): string {
-  const cells = rows.map((row) =>
-    row.map((cell) => (typeof cell === "string" ? { text: clean(cell) } : { ...cell, text: clean(cell.text) })),
-  );
   const header = columns.map((column) => (typeof column === "string" ? { title: column, drop: 0 } : column));
-  const natural = naturalWidths(
-    header.map(({ title }) => title),
-    cells,
-  );
-  const words = wordWidths(
-    header.map(({ title }) => title),
-    cells,
-  );
+  const titles = header.map(({ title }) => lay({ text: title, colour: "cyan" }));
+  const cells = [titles, ...rows.map((row) => row.map(lay))];
+  const natural = widthsBy(cells, (cell) => cell.width);
+  if (style.columns === undefined) {
+    return cells.flatMap((row) => rowLines(row, natural, style)).join("\n");
+  }
+  const words = widthsBy(cells, wordWidth).map((width) => Math.min(width, widestFloor));
   const kept = keptColumns(header, words, style.columns);
   const only = <Item>(items: readonly Item[]): Item[] => items.filter((_item, column) => kept.has(column));
   const widths = fit(only(natural), only(words), style.columns);
-  const titles = only(header).map(({ title }) => ({ text: title, colour: "cyan" as const }));
-  const lines = rowLines(titles, widths, style);
-  for (const row of cells) {
-    lines.push(...rowLines(only(row), widths, style));
-  }
-  return lines.join("\n");
+  return cells.flatMap((row) => rowLines(only(row), widths, style)).join("\n");
 }
+
+function lay(cell: Cell | string): Laid {
+  const text = clean(typeof cell === "string" ? cell : cell.text);
+  const lines = text.includes("\n") ? text.split("\n") : [text];
+  const width = lines.reduce((most, line) => Math.max(most, displayWidth(line)), 0);
+  return { lines, width, colour: typeof cell === "string" ? undefined : cell.colour };
+}
+
+// oxlint-disable-next-line no-control-regex
+const controls = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
 
 /** Names come from machines that anybody may run: nothing in them reaches the terminal as a command. */
 function clean(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+  return text.replace(controls, "\ufffd");
 }
 
-function naturalWidths(header: readonly string[], rows: readonly (readonly Cell[])[]): number[] {
-  return widthsBy((text) => text.split("\n"), header, rows);
+/** The longest word: what it takes to break only between words. */
+function wordWidth({ lines }: Laid): number {
+  return lines.flatMap((line) => line.split(" ")).reduce((most, word) => Math.max(most, displayWidth(word)), 0);
 }
 
-/** The longest word of each column: what it takes to break only between words. */
-function wordWidths(header: readonly string[], rows: readonly (readonly Cell[])[]): number[] {
-  return widthsBy((text) => text.split(/[\n ]/), header, rows).map((width) => Math.min(width, widestFloor));
-}
-
-function widthsBy(
-  split: (text: string) => readonly string[],
-  header: readonly string[],
-  rows: readonly (readonly Cell[])[],
-): number[] {
-  const widest = (text: string): number => split(text).reduce((most, part) => Math.max(most, displayWidth(part)), 0);
-  const widths = header.map(widest);
+function widthsBy(rows: readonly (readonly Laid[])[], widthOf: (cell: Laid) => number): number[] {
+  const widths: number[] = [];
   for (const row of rows) {
     for (const [column, cell] of row.entries()) {
-      widths[column] = Math.max(widths[column] ?? 0, widest(cell.text));
+      widths[column] = Math.max(widths[column] ?? 0, widthOf(cell));
     }
   }
   return widths;
@@ -135,17 +134,23 @@ function total(widths: readonly number[]): number {
   return widths.reduce((sum, width) => sum + width, 0) + separator.length * (widths.length - 1);
 }
 
-function rowLines(row: readonly Cell[], widths: readonly number[], style: TableStyle): string[] {
-  const wrapped = row.map((cell, column) => wrap(cell.text, widths[column] ?? 0));
-  const height = Math.max(1, ...wrapped.map((lines) => lines.length));
+function rowLines(row: readonly Laid[], widths: readonly number[], style: TableStyle): string[] {
+  const wrapped = row.map((cell, column) => {
+    const width = widths[column] ?? 0;
+    return cell.width <= width ? cell.lines : cell.lines.flatMap((line) => wrap(line, width));
+  });
+  const height = wrapped.reduce((most, lines) => Math.max(most, lines.length), 1);
   const out: string[] = [];
   for (let line = 0; line < height; line += 1) {
-    const parts = row.map((cell, column) => {
-      const text = wrapped[column]?.[line] ?? "";
-      const pad = " ".repeat(Math.max(0, (widths[column] ?? 0) - displayWidth(text)));
-      return paint(text, cell.colour, style) + pad;
-    });
-    out.push(parts.join(separator).trimEnd());
+    let text = "";
+    for (const [column, cell] of row.entries()) {
+      const part = wrapped[column]?.[line] ?? "";
+      // A cell of one line was measured when it was laid out.
+      const width = part === "" ? 0 : cell.lines.length === 1 && height === 1 ? cell.width : displayWidth(part);
+      const pad = (widths[column] ?? 0) - width;
+      text += (column === 0 ? "" : separator) + paint(part, cell.colour, style) + (pad > 0 ? " ".repeat(pad) : "");
+    }
+    out.push(text.trimEnd());
   }
   return out;
 }
@@ -155,21 +160,19 @@ function paint(text: string, colour: Colour | undefined, style: TableStyle): str
 }
 
 /** Breaks after the last space of a line, else after a comma, hyphen or colon in its second half, else anywhere. */
-function wrap(text: string, width: number): string[] {
-  return text.split("\n").flatMap((line) => {
-    if (displayWidth(line) <= width || width === 0) {
-      return [line];
-    }
-    const out: string[] = [];
-    let rest = Array.from(line);
-    while (rest.length > width) {
-      const cut = cutPoint(rest, width);
-      out.push(rest.slice(0, cut).join("").trimEnd());
-      rest = rest.slice(rest[cut] === " " ? cut + 1 : cut);
-    }
-    out.push(rest.join(""));
-    return out;
-  });
+function wrap(line: string, width: number): string[] {
+  if (displayWidth(line) <= width || width === 0) {
+    return [line];
+  }
+  const out: string[] = [];
+  let rest = Array.from(line);
+  while (rest.length > width) {
+    const cut = cutPoint(rest, width);
+    out.push(rest.slice(0, cut).join("").trimEnd());
+    rest = rest.slice(rest[cut] === " " ? cut + 1 : cut);
+  }
+  out.push(rest.join(""));
+  return out;
 }
 
 function cutPoint(chars: readonly string[], width: number): number {
@@ -188,25 +191,19 @@ function cutPoint(chars: readonly string[], width: number): number {
   return width;
 }
 
-/** Characters on the screen; wide scripts count for two. */
+// oxlint-disable-next-line no-control-regex
+const ascii = /^[\u0000-\u007f]*$/;
+/** Scripts whose characters take two places. */
+const wide = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]|[\u{1f300}-\u{1faff}]/u;
+
+/** Places on the screen. */
 function displayWidth(text: string): number {
-  // oxlint-disable-next-line no-control-regex
-  if (/^[\u0000-\u007f]*$/.test(text)) {
+  if (ascii.test(text)) {
     return text.length;
   }
   let width = 0;
   for (const char of text) {
-    const code = char.codePointAt(0) ?? 0;
-    width +=
-      (code >= 0x1100 && code <= 0x115f) ||
-      (code >= 0x2e80 && code <= 0xa4cf) ||
-      (code >= 0xac00 && code <= 0xd7a3) ||
-      (code >= 0xf900 && code <= 0xfaff) ||
-      (code >= 0xfe30 && code <= 0xfe6f) ||
-      (code >= 0xff00 && code <= 0xff60) ||
-      (code >= 0x1f300 && code <= 0x1faff)
-        ? 2
-        : 1;
+    width += wide.test(char) ? 2 : 1;
   }
   return width;
 }

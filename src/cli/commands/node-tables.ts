@@ -6,10 +6,13 @@ import type { Io } from "../io.ts";
 import { renderTable, tableStyle } from "../table.ts";
 import type { Cell, Column } from "../table.ts";
 
-/** `[abcde]`: the first five characters of the key in base64, as Tailscale's tools print keys. */
+/** `[abcde]`: the first five characters of the key in base64, as Tailscale's tools print keys. Nothing for no key. */
 export function shortKey(key: string): string {
-  const hex = key.slice(key.indexOf(":") + 1);
-  return hex === "" || /^0*$/.test(hex) ? "" : `[${Buffer.from(hex, "hex").toString("base64").slice(0, 5)}]`;
+  const start = key.indexOf(":") + 1;
+  // Five characters hold 30 bits.
+  const hex = key.slice(start, start + 8);
+  const isZero = hex === "00000000" && /^0*$/.test(key.slice(start));
+  return hex === "" || isZero ? "" : `[${Buffer.from(hex, "hex").toString("base64").slice(0, 5)}]`;
 }
 
 export function isExpired(node: NodeValue, now: number): boolean {
