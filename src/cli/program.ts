@@ -7,7 +7,6 @@ import { createInvocation, outputFormat, renderShape } from "./invocation.ts";
 import type { Io } from "./io.ts";
 import { plain } from "./output-shapes.ts";
 import { parseArguments, requireFlags } from "./parse-arguments.ts";
-import { connect } from "./settings.ts";
 
 export interface ProgramOptions {
   readonly programName: "hawser" | "headscale";
@@ -31,8 +30,10 @@ export async function runProgram(
       return 0;
     }
     requireFlags(command, flags);
-    const open = (): Promise<Client> =>
-      client === undefined ? connect(flags.text("config"), io, programName) : Promise.resolve(client);
+    const open = async (): Promise<Client> => {
+      const { connect } = await import("./settings.ts");
+      return client ?? connect(flags.text("config"), io, programName);
+    };
     await command.run(createInvocation({ programName, operands, flags, io, connect: open }));
     return 0;
   } catch (fault) {
