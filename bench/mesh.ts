@@ -33,7 +33,9 @@ export const meshMarks: Readonly<Record<string, { readonly label: string; readon
   reconnectBytes: { label: "all reconnect at once: bytes to clients", unit: "MB" },
 };
 
-const moves = 40;
+const moves = 15;
+/** Between two changes: longer than a server may hold one back to merge it with the next. */
+const moveEveryMs = 800;
 const idleSeconds = 10;
 
 export async function mesh(nodes: number, say: (text: string) => void): Promise<MeshResult> {
@@ -78,8 +80,7 @@ async function measure(
   const movesStart = wallClock();
   for (let index = 0; index < moves; index++) {
     times.push(await pool.move((index * 37) % nodes, `198.51.100.${1 + index}:${40_000 + index}`));
-    // One change at a time: what follows at once would be merged with it.
-    await new Promise((done) => setTimeout(done, 100));
+    await new Promise((done) => setTimeout(done, moveEveryMs));
   }
   const movesSeconds = (wallClock() - movesStart) / 1000;
   const moved = server.usage();

@@ -19,7 +19,9 @@ export interface Difference {
 export function compareNetmaps(had: NetmapModel, fresh: NetmapModel): Difference[] {
   const found: Difference[] = [];
   if (had.self !== undefined && fresh.self !== undefined) {
-    compareNodes("self", toldByOthers(had.self), toldByOthers(fresh.self), found);
+    for (const difference of nodeDifferences(toldByOthers(had.self), toldByOthers(fresh.self))) {
+      found.push({ where: "self", ...difference });
+    }
   } else if (had.self !== fresh.self) {
     found.push({ where: "self", field: "", had: had.self, fresh: fresh.self });
   }
@@ -28,7 +30,9 @@ export function compareNetmaps(had: NetmapModel, fresh: NetmapModel): Difference
     if (before === undefined || now === undefined) {
       found.push({ where: `peer ${id}`, field: "", had: before?.Name, fresh: now?.Name });
     } else if (before !== now) {
-      compareNodes(`peer ${id}`, before, now, found);
+      for (const difference of peerDifferences(before, now)) {
+        found.push({ where: `peer ${id}`, ...difference });
+      }
     }
   }
   const whole: readonly (readonly [string, unknown, unknown])[] = [
@@ -52,14 +56,31 @@ export function compareNetmaps(had: NetmapModel, fresh: NetmapModel): Difference
   return found;
 }
 
-function compareNodes(where: string, had: MapNode, fresh: MapNode, found: Difference[]): void {
+type FieldDifference = Omit<Difference, "where">;
+
+/** A thousand clients that share their peers' values share this work too. */
+const compared = new WeakMap<MapNode, WeakMap<MapNode, readonly FieldDifference[]>>();
+
+function peerDifferences(had: MapNode, fresh: MapNode): readonly FieldDifference[] {
+  let ofHad = compared.get(had);
+  if (ofHad === undefined) {
+    ofHad = new WeakMap();
+    compared.set(had, ofHad);
+  }
+  let found = ofHad.get(fresh);
+  if (found === undefined) {
+    found = nodeDifferences(had, fresh);
+    ofHad.set(fresh, found);
+  }
+  return found;
+}
+
+function nodeDifferences(had: MapNode, fresh: MapNode): readonly FieldDifference[] {
   const before = comparable(had);
   const now = comparable(fresh);
-  for (const field of new Set([...Object.keys(before), ...Object.keys(now)])) {
-    if (!sameValue(before[field], now[field])) {
-      found.push({ where, field, had: before[field], fresh: now[field] });
-    }
-  }
+  return [...new Set([...Object.keys(before), ...Object.keys(now)])]
+    .filter((field) => !sameValue(before[field], now[field]))
+    .map((field) => ({ field, had: before[field], fresh: now[field] }));
 }
 
 /** A node need not be told its own endpoints, home and disco key: it is where they come from. */

@@ -80,8 +80,15 @@ export class SimulatedEdge implements EdgeLink {
   }
 
   /** Opens a map stream; the session, or undefined when it was refused. */
-  stream(machineKey: MachineKey, body: unknown, reader: StreamReader, pace: () => number): Promise<SessionId | undefined> {
-    return new Promise((opened) => this.#send(machineKey, "/machine/map", body, { kind: "stream", reader, pace, opened }));
+  stream(
+    machineKey: MachineKey,
+    body: unknown,
+    reader: StreamReader,
+    pace: () => number,
+  ): Promise<SessionId | undefined> {
+    return new Promise((opened) =>
+      this.#send(machineKey, "/machine/map", body, { kind: "stream", reader, pace, opened }),
+    );
   }
 
   /** The client's side of the stream breaks; what it had not read is lost. */

@@ -1,7 +1,6 @@
 // A whole server without sockets: store, tailnet, policy, netmap and control as the real one puts them together, under
 // simulated time. What a commit has stored lies on a disk that outlives a crash.
 import { createHash } from "node:crypto";
-import type { Config } from "../../src/config/config.ts";
 import { createControlCore } from "../../src/control/core.ts";
 import { createControlCounters } from "../../src/control/counters.ts";
 import { createEdgeHub } from "../../src/control/edge-hub.ts";
@@ -13,7 +12,7 @@ import type { Prefix } from "../../src/ip/index.ts";
 import { createNetmap } from "../../src/netmap/netmap.ts";
 import type { Netmap } from "../../src/netmap/netmap.ts";
 import type { NetmapSettings } from "../../src/netmap/settings.ts";
-import { policyTools } from "../../src/server/policy-tools.ts";
+import { compilePolicy, createAllowAll, createDenyAll, formatProblems } from "../../src/policy/index.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import type { MemoryDisk } from "../../src/store/memory.ts";
 import type { Tailnet } from "../../src/tailnet/contract.ts";
@@ -21,6 +20,7 @@ import { createTailnet } from "../../src/tailnet/tailnet.ts";
 import type { Random } from "./random.ts";
 import type { SimulatedTime } from "./time.ts";
 
+const serverUrl = "http://sim";
 export const baseDomain = "sim.internal";
 const offlineGraceMs = 5_000;
 const ephemeralTimeoutMs = 90_000;
@@ -34,10 +34,11 @@ export interface SimulatedServer {
   kill(): void;
 }
 
-/** The part of a configuration that the policy tools read: policies in the database. */
-const policyConfig = { policy: { mode: "database", path: "" } } as Pick<Config, "policy"> as Config;
-
-export async function startSimulatedServer(time: SimulatedTime, random: Random, disk: MemoryDisk): Promise<SimulatedServer> {
+export async function startSimulatedServer(
+  time: SimulatedTime,
+  random: Random,
+  disk: MemoryDisk,
+): Promise<SimulatedServer> {
   let dead = false;
   const store = createMemoryStore(
     {
@@ -46,7 +47,6 @@ export async function startSimulatedServer(time: SimulatedTime, random: Random, 
     },
     disk,
   );
-  const tools = policyTools(policyConfig);
   const prefixV4 = prefix("100.64.0.0/10");
   const prefixV6 = prefix("fd7a:115c:a1e0::/48");
   const tailnet = await createTailnet({
@@ -64,9 +64,13 @@ export async function startSimulatedServer(time: SimulatedTime, random: Random, 
     ephemeralTimeout: ephemeralTimeoutMs,
     offlineGrace: offlineGraceMs,
     baseDomain,
-    ...tools.tailnetOptions,
+    compilePolicy: (text, { users, nodes }) => {
+      const outcome = compilePolicy(text, { users, nodes, settings: { serverUrl }, tests: "warn" });
+      return outcome.ok ? { ok: true, engine: outcome.engine } : { ok: false, error: formatProblems(outcome.errors) };
+    },
+    defaultPolicy: createAllowAll,
+    closedPolicy: createDenyAll,
   });
-  tools.loaded();
   const hub = createEdgeHub();
   const settings: NetmapSettings = {
     domain: "sim",
@@ -99,7 +103,7 @@ export async function startSimulatedServer(time: SimulatedTime, random: Random, 
     randomBytes: (count) => random.bytes(count),
     log: silentLog,
     counters: createControlCounters(),
-    serverUrl: "http://sim",
+    serverUrl,
   });
   const tick = (): void => {
     if (!dead) {
