@@ -39,7 +39,8 @@ export class Reading {
 
   /** The value as set, or the default. */
   take<T>(spec: KeySpec<T> & { readonly fallback: T }): T {
-    return this.set(spec) ?? spec.fallback;
+    const value = this.set(spec);
+    return value === undefined ? spec.fallback : value;
   }
 
   has(spec: KeySpec<unknown>): boolean {

@@ -8,7 +8,7 @@ import { isRawMap } from "./raw.ts";
 /** Larger files are not configurations. */
 export const maxConfigBytes = 1024 * 1024;
 /** Values an alias repeats count each time. */
-const maxNodes = 20_000;
+const maxNodes = 10_000;
 const maxDepth = 32;
 
 export interface YamlFault {
