@@ -9,7 +9,7 @@ if [ -z "$node" ] || ! [ -x "$node" ]; then
   node=$(command -v node || true)
   major=$("${node:-false}" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
   if [ "$major" -lt 26 ]; then
-    echo "hawser: needs Node 26 or newer here (found: ${node:-none}); on Linux x64/arm64 'npm ci' brings it" >&2
+    echo "hawser: needs Node 26 or newer here (found: ${node:-none}); on Linux x64/arm64 'npm install' brings it" >&2
     exit 1
   fi
 fi

@@ -5,8 +5,10 @@ set -eu
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 stamp="$root/node_modules/.hawser-installed"
 if [ ! -f "$stamp" ] || ! cmp -s "$root/package-lock.json" "$stamp"; then
-  echo "Installing dependencies (npm ci) ..." >&2
-  (cd "$root" && npm ci --no-audit --no-fund --loglevel=error >&2)
+  echo "Installing dependencies ..." >&2
+  # Not `npm ci`: it refuses a lock file written where other platforms' optional packages could not be had.
+  # The versions are those of the lock file all the same.
+  (cd "$root" && npm install --no-save --no-audit --no-fund --loglevel=error >&2)
   cp "$root/package-lock.json" "$stamp"
 fi
 . "$root/scripts/node-path.sh"
