@@ -28,8 +28,10 @@ export function* tellEverybody(room: RoundRoom, from: number, sessions: Iterable
   const { teller, slice } = room;
   let work = 0;
   for (const group of groupsOf(teller)) {
-    for (let start = 0; start < group.sessions.length; start += slice) {
-      work += 1 + tellSlice(room, group, from, group.sessions.slice(start, start + slice));
+    for (let start = 0; start < group.sessions.length;) {
+      const end = start + Math.max(1, slice - work);
+      work += 1 + tellSlice(room, group, from, group.sessions.slice(start, end));
+      start = end;
       if (work >= slice) {
         work = 0;
         yield;
