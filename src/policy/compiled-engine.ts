@@ -17,6 +17,7 @@ import type {
   RouteShare,
 } from "./engine.ts";
 import { EntryMaker, type Entry } from "./entries.ts";
+import { isSmall } from "./filter-maker.ts";
 import { Filters } from "./filters.ts";
 import { IdentityBook } from "./identities.ts";
 import type { Program } from "./program.ts";
@@ -133,6 +134,7 @@ export class CompiledEngine implements PolicyEngine {
   apply(changes: readonly PolicyChange[]): PolicyEffect {
     const effects = new Effects();
     const routes = this.sources.routesVersion;
+    const small = this.#isSmall();
     for (const change of changes) {
       switch (change.kind) {
         case "node":
@@ -152,7 +154,18 @@ export class CompiledEngine implements PolicyEngine {
     if (this.#identities.tagIdentities > 4 * this.#entries.size + 64) {
       this.#identities.prune();
     }
-    return this.#effect(effects, this.sources.routesVersion !== routes);
+    if (this.sources.routesVersion !== routes) {
+      this.program.anySources.forEach((id) => effects.sources.add(id));
+    }
+    if (small !== this.#isSmall() || (small && effects.sources.size > 0)) {
+      // In a small tailnet the place of a rule depends on all others.
+      this.ids().forEach((id) => effects.nodes.add(id));
+    }
+    return this.#effect(effects);
+  }
+
+  #isSmall(): boolean {
+    return isSmall({ program: this.program, nodeCount: () => this.#entries.size });
   }
 
   #make(node: PolicyNode): Entry {
@@ -177,14 +190,12 @@ export class CompiledEngine implements PolicyEngine {
     for (const affected of this.directory.replace(id, user)) {
       const identity = this.#identities.forget(affected);
       for (const before of Array.from(identity?.entries ?? [])) {
-        const after = this.#make(before.node);
-        this.#place(after, before, effects);
-        this.#touchSsh(after, effects);
+        this.#place(this.#make(before.node), before, effects);
       }
     }
   }
 
-  /** SSH rules show names of users, which no address tells. */
+  /** SSH rules show names of users and count tags, which no address tells. */
   #touchSsh(entry: Entry, effects: Effects): void {
     for (const { id } of this.program.sshSources) {
       if (entry.sources.includes(id)) {
@@ -202,6 +213,9 @@ export class CompiledEngine implements PolicyEngine {
     }
     this.#placeSources(after, before, effects);
     this.#placeRoutes(after, before, effects);
+    if (after !== undefined && after.identity !== before?.identity) {
+      this.#touchSsh(after, effects);
+    }
     if (after !== undefined) {
       this.#entries.set(id, after);
       after.identity.entries.add(after);
@@ -228,27 +242,32 @@ export class CompiledEngine implements PolicyEngine {
   }
 
   #placeSources(after: Entry | undefined, before: Entry | undefined, effects: Effects): void {
-    const same =
-      before !== undefined &&
-      after !== undefined &&
+    const stays = (id: number): boolean =>
+      before !== undefined && after !== undefined && this.#sameMember(id, before, after);
+    for (const id of before?.sources ?? []) {
+      if (before !== undefined && !stays(id)) {
+        this.sources.stateById(id)?.leave(before);
+        effects.sources.add(id);
+      }
+    }
+    for (const id of after?.sources ?? []) {
+      if (after !== undefined && !stays(id)) {
+        this.sources.stateById(id)?.join(after);
+        effects.sources.add(id);
+      }
+    }
+  }
+
+  /** Is the node in the source before and after, with the same addresses? */
+  #sameMember(id: number, before: Entry, after: Entry): boolean {
+    return (
+      before.sources.includes(id) &&
+      after.sources.includes(id) &&
       sameAddress(before.node.ipv4, after.node.ipv4) &&
-      sameAddress(before.node.ipv6, after.node.ipv6);
-    if (before !== undefined) {
-      for (const id of before.sources) {
-        if (!(same && after.sources.includes(id))) {
-          this.sources.stateById(id)?.leave(before);
-          effects.sources.add(id);
-        }
-      }
-    }
-    if (after !== undefined) {
-      for (const id of after.sources) {
-        if (!(same && before.sources.includes(id))) {
-          this.sources.stateById(id)?.join(after);
-          effects.sources.add(id);
-        }
-      }
-    }
+      sameAddress(before.node.ipv6, after.node.ipv6) &&
+      // Where a posture is asked for, being named by address or by owner and tags counts differently.
+      (before.identity === after.identity || this.program.sources[id]?.postures.length === 0)
+    );
   }
 
   #placeRoutes(after: Entry | undefined, before: Entry | undefined, effects: Effects): void {
@@ -290,10 +309,7 @@ export class CompiledEngine implements PolicyEngine {
   }
 
   /** Whose filters and SSH rules name a source that changed. */
-  #effect(effects: Effects, routesChanged: boolean): PolicyEffect {
-    if (routesChanged) {
-      this.program.anySources.forEach((id) => effects.sources.add(id));
-    }
+  #effect(effects: Effects): PolicyEffect {
     this.#addFilterNodes(effects);
     this.#addSshNodes(effects);
     for (const user of effects.users) {

@@ -32,6 +32,11 @@ export function addressesOf(node: PolicyNode): readonly Addr[] {
       : [node.ipv4, node.ipv6];
 }
 
+/** Does the source name this address itself, not by whose it is? */
+export function namesAddress(source: Source, addr: Addr): boolean {
+  return source.danger || (source.any && tailnetSet.contains(addr)) || source.addresses.contains(addr);
+}
+
 const noPrefixes: readonly Prefix[] = [];
 
 /** Works out entries for one program. */
@@ -104,9 +109,7 @@ export class EntryMaker {
       (source) =>
         !members.includes(source.id) &&
         this.#admits(source, postures) &&
-        addresses.some(
-          (addr) => source.danger || (source.any && tailnetSet.contains(addr)) || source.addresses.contains(addr),
-        ),
+        addresses.some((addr) => namesAddress(source, addr)),
     );
     return more.length === 0 ? members : [...members, ...more.map(({ id }) => id)];
   }

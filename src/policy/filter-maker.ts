@@ -184,7 +184,7 @@ export class FilterMaker {
 }
 
 /** Few enough sources and nodes that comparing all of them costs nothing to speak of. */
-export function isSmall(world: FilterWorld): boolean {
+export function isSmall(world: Pick<FilterWorld, "program" | "nodeCount">): boolean {
   return world.program.sources.length * world.nodeCount() <= 2000;
 }
 

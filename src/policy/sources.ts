@@ -1,8 +1,8 @@
 // The sources of rules with their members: who is in, their addresses as text, and a version that moves whenever the
 // text may have changed. Members and texts are worked out when first asked for, then kept up to date.
-import { formatPrefix, IpSet, type Prefix } from "../ip/index.ts";
+import { formatPrefix, IpSet, type Addr, type Prefix } from "../ip/index.ts";
 import { AddressList } from "./address-list.ts";
-import { addressesOf, type Entry } from "./entries.ts";
+import { addressesOf, namesAddress, type Entry } from "./entries.ts";
 import type { IdentityBook } from "./identities.ts";
 import { tailnetTexts } from "./networks.ts";
 import type { Program, Source } from "./program.ts";
@@ -42,14 +42,14 @@ export class SourceState {
   join(entry: Entry): void {
     this.touch();
     if (this.#list !== undefined) {
-      addressesOf(entry.node).forEach((addr) => this.#list?.add(addr));
+      memberAddresses(this.source, entry).forEach((addr) => this.#list?.add(addr));
     }
   }
 
   leave(entry: Entry): void {
     this.touch();
     if (this.#list !== undefined) {
-      addressesOf(entry.node).forEach((addr) => this.#list?.remove(addr));
+      memberAddresses(this.source, entry).forEach((addr) => this.#list?.remove(addr));
     }
   }
 
@@ -69,10 +69,18 @@ export class SourceState {
     if (source.danger && !withPosture) {
       return ["*"];
     }
-    this.#list ??= new AddressList(this.members().flatMap((entry) => addressesOf(entry.node)));
+    this.#list ??= new AddressList(this.members().flatMap((entry) => memberAddresses(source, entry)));
     const own = this.#list.textsWith(withPosture ? IpSet.empty : source.addresses);
     return this.#usesRoutes ? [...new Set([...own, ...tailnetTexts, ...this.#book.routeTexts()])] : own;
   }
+}
+
+/** A member by what it is counts with all its addresses; one that is named by address, with those named. */
+function memberAddresses(source: Source, entry: Entry): readonly Addr[] {
+  const addresses = addressesOf(entry.node);
+  return source.postures.length === 0 || source.nodeSets.some((set) => entry.identity.sets.includes(set))
+    ? addresses
+    : addresses.filter((addr) => namesAddress(source, addr));
 }
 
 /** Equal texts in equal order. */
