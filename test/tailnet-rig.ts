@@ -10,6 +10,7 @@ import type { Hostinfo } from "../src/wire/tailcfg.ts";
 import type { Actor, Registration, Result, Tailnet } from "../src/tailnet/contract.ts";
 import type { Change, User } from "../src/tailnet/model.ts";
 import type { PolicyWorld, SecretTools, TailnetOptions } from "../src/tailnet/options.ts";
+import type { Store } from "../src/tailnet/store.ts";
 import { createTailnet } from "../src/tailnet/tailnet.ts";
 
 export const admin: Actor = { kind: "cli", id: "root", from: "" };
@@ -93,10 +94,17 @@ export type RigOptions = Partial<Omit<TailnetOptions, "store">> & {
   readonly disk?: MemoryDisk;
   readonly store?: MemoryStoreOptions;
   readonly at?: number;
+  readonly wrapStore?: (store: Store) => Store;
 };
 
 export async function rig(options: RigOptions = {}): Promise<Rig> {
-  const { disk = new MemoryDisk(), store: storeOptions = {}, at = Date.UTC(2026, 0, 1), ...given } = options;
+  const {
+    disk = new MemoryDisk(),
+    store: storeOptions = {},
+    at = Date.UTC(2026, 0, 1),
+    wrapStore = (store: Store) => store,
+    ...given
+  } = options;
   const memory = createMemoryStore(storeOptions, disk);
   const made: { value?: Rig } = {};
   const clock = { now: at };
@@ -111,7 +119,7 @@ export async function rig(options: RigOptions = {}): Promise<Rig> {
   };
   const warnings: string[] = [];
   const tailnet = await createTailnet({
-    store: counted,
+    store: wrapStore(counted),
     now: () => clock.now,
     secrets: seededSecrets(disk.sequence + 7),
     prefixV4: prefix("100.64.0.0/10"),
@@ -153,6 +161,13 @@ export function must<Value>(result: Result<Value>): Value {
     throw new Error(`refused: ${result.error.code} ${result.error.text}`);
   }
   return result.value;
+}
+
+/** Lets all that is under way over the in-memory store come to rest. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 export function errorOf(result: Result<unknown>): string {
