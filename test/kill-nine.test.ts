@@ -1,0 +1,69 @@
+// A server process that commits and says so is killed at a random moment, again and again: all that it said is there
+// afterwards. HAWSER_KILLS sets how often.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import { openSqliteStore } from "../src/store/sqlite.ts";
+
+const kills = Number(process.env["HAWSER_KILLS"] ?? 4);
+
+/** Runs the child until a kill; returns what it acknowledged. */
+async function runAndKill(path: string, round: number, after: number): Promise<string[]> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "kill-nine-child.ts"), path, String(round)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let said = "";
+  child.stdout.setEncoding("utf8");
+  child.stdout.on("data", (text: string) => {
+    if (said === "") {
+      setTimeout(() => child.kill("SIGKILL"), after);
+    }
+    said += text;
+  });
+  const [, signal] = (await once(child, "close")) as [unknown, string | null];
+  assert.equal(signal, "SIGKILL", "the child did not end by itself");
+  // A line that was cut by the kill was not said.
+  return said.split("\n").slice(0, -1);
+}
+
+test(`everything acknowledged survives ${kills} kills at any moment`, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "hawser-kill-"));
+  const path = join(folder, "db.sqlite");
+  try {
+    const acknowledged: string[] = [];
+    for (let round = 0; round < kills; round++) {
+      const said = await runAndKill(path, round, 20 + ((round * 37) % 150));
+      assert.ok(said.length > 1, "the child got to work");
+      acknowledged.push(...said);
+      const db = new DatabaseSync(path);
+      assert.equal(db.prepare("PRAGMA integrity_check").get()?.["integrity_check"], "ok");
+      assert.deepEqual(db.prepare("PRAGMA foreign_key_check").all(), []);
+      db.close();
+      const store = await openSqliteStore({ path });
+      const snapshot = await store.load();
+      await store.close();
+      const nodes = new Map(snapshot.nodes.map(({ record }) => [record.nodeKey, record]));
+      const users = new Set(snapshot.users.map(({ name }) => name));
+      for (const line of acknowledged) {
+        const [kind, what = "", name = ""] = line.split(" ");
+        if (kind === "user") {
+          assert.ok(users.has(what), line);
+        } else if (kind === "node") {
+          assert.equal([...nodes].find(([key]) => key === what)?.[1].givenName, name, line);
+        } else {
+          assert.equal(kind, "ready");
+        }
+      }
+      const used = snapshot.preAuthKeys.filter(({ key }) => key.used).length;
+      const bySingleUse = snapshot.nodes.filter(({ record }) => record.authKeyId !== null).length;
+      assert.equal(used, bySingleUse, "a key is spent exactly when its node is there");
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
