@@ -13,7 +13,7 @@ import { type NetmapCounters, newCounters } from "./counters.ts";
 import { KeepAlives } from "./keep-alive.ts";
 import { Messages, SharedMessage } from "./message.ts";
 import { type Defer, Pace } from "./pace.ts";
-import { maxHold, ownFields, peerBits, Pending } from "./pending.ts";
+import { changesOwnRecord, maxHold, peerBits, Pending } from "./pending.ts";
 import { defaultSlice, tellEverybody } from "./rounds.ts";
 import { own, type Session } from "./session.ts";
 import type { DnsSettings, NetmapSettings, NetmapTailnet } from "./settings.ts";
@@ -139,10 +139,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
     teller.book.changed(id, bits);
     pending.node(id, bits);
     pending.release(id, node, now());
-    let stale = 0;
-    for (const field of fields) {
-      stale |= ownFields.has(field) ? own.record : 0;
-    }
+    let stale = changesOwnRecord(before, node, fields) ? own.record : 0;
     if (teller.texts.dnsIsPerNode) {
       stale |= own.dns;
     }

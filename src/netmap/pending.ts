@@ -3,7 +3,7 @@ import type { Node, NodeField } from "../tailnet/model.ts";
 import type { NodeId, UserId } from "../wire/ids.ts";
 import { changed } from "./change-log.ts";
 import type { NetmapCounters } from "./counters.ts";
-import { peerHostinfo } from "./hostinfo.ts";
+import { peerHostinfo, selfHostinfo } from "./hostinfo.ts";
 
 /**
  * What of a peer changes with each field. Routes alone show in what the policy shares, which is compared by itself;
@@ -27,7 +27,7 @@ const bitsOf: Readonly<Record<NodeField, number>> = {
 };
 
 /** Fields of its own record that a session is told; the rest it knows better itself. */
-export const ownFields: ReadonlySet<NodeField> = new Set([
+const ownFields: ReadonlySet<NodeField> = new Set([
   "key",
   "expiry",
   "name",
@@ -43,11 +43,28 @@ export function peerBits(before: Node, now: Node, fields: ReadonlySet<NodeField>
   for (const field of fields) {
     bits |= bitsOf[field];
   }
+  if (!now.online && before.lastSeen !== now.lastSeen) {
+    bits |= changed.online;
+  }
   if (fields.has("hostinfo") && before.hostinfo !== now.hostinfo) {
     const visible = JSON.stringify(peerHostinfo(before.hostinfo)) !== JSON.stringify(peerHostinfo(now.hostinfo));
     bits |= visible ? changed.body : 0;
   }
   return bits;
+}
+
+/** Does a session have to be told its own record again? */
+export function changesOwnRecord(before: Node, now: Node, fields: ReadonlySet<NodeField>): boolean {
+  for (const field of fields) {
+    if (ownFields.has(field)) {
+      return true;
+    }
+  }
+  return (
+    fields.has("hostinfo") &&
+    before.hostinfo !== now.hostinfo &&
+    JSON.stringify(selfHostinfo(before.hostinfo)) !== JSON.stringify(selfHostinfo(now.hostinfo))
+  );
 }
 
 export interface PendingChanges {
