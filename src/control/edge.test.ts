@@ -67,7 +67,7 @@ async function edgeRig(context: TestContext, limits: Partial<EdgeLimits> = {}, h
     const stopped = edge.stop(0);
     clock.advance(1);
     await stopped;
-    await listener.close();
+    listener.close();
   });
   return rig;
 }

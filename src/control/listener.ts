@@ -24,8 +24,8 @@ export interface ListenerOptions {
 export interface Listener {
   readonly server: Server;
   listen(host: string, port: number): Promise<AddressInfo>;
-  /** Accepts nothing more and ends idle connections. */
-  close(): Promise<void>;
+  /** Accepts nothing more and ends plain connections; upgraded ones are their owners' to end. */
+  close(): void;
 }
 
 const bounds = {
@@ -97,10 +97,8 @@ export function createListener({ handlers, upgrades, log, tls, ...options }: Lis
       });
     },
     close() {
-      return new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      });
+      server.close();
+      server.closeAllConnections();
     },
   };
 }

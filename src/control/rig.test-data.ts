@@ -125,7 +125,7 @@ export async function startRig(context: TestContext, options: RigOptions = {}): 
     const stopped = edge.stop(0);
     clock.advance(1);
     await stopped;
-    await listener.close();
+    listener.close();
     netmap.stop();
     await tailnet.close();
   });

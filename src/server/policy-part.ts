@@ -52,6 +52,7 @@ export async function startPolicyPart(options: {
     }
     tried = text;
     if (text === (tailnet.policyVersion?.text ?? "") && tailnet.policyProblem === undefined) {
+      log.info({ path }, path === "" ? "no policy file is configured: everything is allowed" : "policy unchanged");
       return;
     }
     const outcome = await tailnet.setPolicy(server, text);

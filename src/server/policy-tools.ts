@@ -1,46 +1,57 @@
-// The policy room's compilers as the tailnet wants them.
+// The policy room's compiler as the tailnet and the API want it.
 import type { Config } from "../config/config.ts";
-import { createAllowAll } from "../policy/allow-all.ts";
+import type { Logger } from "../ops/logger.ts";
 import type { PolicyEngine } from "../policy/engine.ts";
+import { compilePolicy, createAllowAll, createDenyAll, describeProblem, formatProblems } from "../policy/index.ts";
+import { policyNodeOf, policyUserOf } from "../tailnet/derive.ts";
 import type { Result, TailnetReader } from "../tailnet/contract.ts";
 import type { CompiledPolicy, PolicyWorld, TailnetOptions } from "../tailnet/options.ts";
 
 export interface PolicyTools {
   readonly tailnetOptions: Pick<TailnetOptions, "compilePolicy" | "defaultPolicy" | "closedPolicy">;
-  /** Judges a text without setting it. */
+  /** Judges a text as setting it would, tests included. */
   check(text: string, tailnet: TailnetReader): Result<void>;
   /** The tailnet has been loaded: from now on no policy means that everything is allowed. */
   loaded(): void;
 }
 
-export function policyTools(config: Config): PolicyTools {
-  // With a policy file configured, a start without any policy means that none was ever good: closed, not open.
-  let closed = config.policy.mode === "file" && config.policy.path !== "";
-  const compilePolicy = (_text: string, _world: PolicyWorld): CompiledPolicy => ({
-    ok: false,
-    error: "policies cannot be compiled yet",
-  });
-  const closedPolicy = (world: PolicyWorld): PolicyEngine => closedEngine(world);
+export function policyTools(config: Config, log: Logger): PolicyTools {
+  const settings = { serverUrl: config.serverUrl, randomizeClientPort: config.node.randomizeClientPort };
+  // With a policy file configured, a start without any stored policy means that none was ever good: closed, not open.
+  let starting = true;
+  const isAwaited = config.policy.mode === "file" && config.policy.path !== "";
+
+  function compile(text: string, { users, nodes }: PolicyWorld): CompiledPolicy {
+    // A policy that was good once is not refused at a start because its tests fail on the users of today.
+    const outcome = compilePolicy(text, { users, nodes, settings, tests: starting ? "warn" : "refuse" });
+    if (!outcome.ok) {
+      return { ok: false, error: formatProblems(outcome.errors) };
+    }
+    for (const warning of outcome.warnings) {
+      log.warn({}, describeProblem(warning));
+    }
+    return { ok: true, engine: outcome.engine };
+  }
+
+  const closedPolicy = (_world: PolicyWorld): PolicyEngine => createDenyAll();
   return {
     tailnetOptions: {
-      compilePolicy,
-      defaultPolicy: (world) => (closed ? closedPolicy(world) : createAllowAll(world)),
+      compilePolicy: compile,
+      defaultPolicy: (world) => (starting && isAwaited ? closedPolicy(world) : createAllowAll(world)),
       closedPolicy,
     },
-    check(text) {
-      const outcome = compilePolicy(text, { users: [], nodes: [] });
+    check(text, tailnet) {
+      const outcome = compilePolicy(text, {
+        users: tailnet.users().map(policyUserOf),
+        nodes: tailnet.nodes().map(policyNodeOf),
+        settings,
+      });
       return outcome.ok
         ? { ok: true, value: undefined }
-        : { ok: false, error: { code: "invalid", text: outcome.error } };
+        : { ok: false, error: { code: "invalid", text: formatProblems(outcome.errors) } };
     },
     loaded() {
-      closed = false;
+      starting = false;
     },
   };
-}
-
-function closedEngine(world: PolicyWorld): PolicyEngine {
-  const open = createAllowAll(world);
-  const nobody = { ...open.viewOf(0 as never), peers: () => [], sees: () => false };
-  return { ...open, viewOf: () => nobody, filterOf: () => [], sshOf: () => [] };
 }

@@ -1,0 +1,46 @@
+// The tailnet over its store, with the policy that is to be in force.
+import type { Store } from "../tailnet/store.ts";
+import type { Result, Tailnet } from "../tailnet/contract.ts";
+import { createTailnet } from "../tailnet/tailnet.ts";
+import { startPolicyPart, type PolicyPart } from "./policy-part.ts";
+import { policyTools } from "./policy-tools.ts";
+import { secretTools } from "./secret-tools.ts";
+import type { Startup } from "./startup.ts";
+
+export interface TailnetPart {
+  readonly tailnet: Tailnet;
+  readonly policy: PolicyPart;
+  /** Judges a policy text as setting it would. */
+  check(text: string): Result<void>;
+}
+
+/** A node whose stream broke has this long to come back before others are told. */
+const offlineGraceMs = 10_000;
+const tickEveryMs = 1000;
+
+export async function openTailnet(startup: Startup, store: Store): Promise<TailnetPart> {
+  const { config, log } = startup;
+  const policyLog = log.child("policy");
+  const tools = policyTools(config, policyLog);
+  const tailnet = await createTailnet({
+    store,
+    now: () => Date.now(),
+    secrets: secretTools,
+    prefixV4: config.prefixes.v4,
+    prefixV6: config.prefixes.v6,
+    allocation: config.prefixes.allocation,
+    defaultNodeExpiry: config.node.expiry === 0 ? null : config.node.expiry,
+    ephemeralTimeout: config.node.ephemeral.inactivityTimeout,
+    offlineGrace: offlineGraceMs,
+    baseDomain: config.dns.baseDomain,
+    ...tools.tailnetOptions,
+    warn: (text) => log.warn({}, text),
+  });
+  startup.whenStopping(() => tailnet.close());
+  tools.loaded();
+  const policy = await startPolicyPart({ config: config.policy, tailnet, log: policyLog });
+  startup.whenStopping(() => policy.close());
+  const ticker = setInterval(() => tailnet.tick(), tickEveryMs);
+  startup.whenStopping(() => clearInterval(ticker));
+  return { tailnet, policy, check: (text) => tools.check(text, tailnet) };
+}
