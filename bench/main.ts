@@ -5,17 +5,19 @@ import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { mesh, meshMarks, type MeshResult } from "./mesh.ts";
+import { run as runPolicy } from "./policy.ts";
 import { meshTable } from "./table.ts";
 
 const usage = `npm run bench [SCENARIO] [-- --sizes N,N,N]
 
   mesh    N nodes that all see each other: registration, connecting, endpoint changes, idle, all back at once
+  policy  1,000 rules over 1k to 30k nodes: compiling, changes, filters, peers (--sizes to choose)
 `;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    sizes: { type: "string", default: "100,300,1000" },
+    sizes: { type: "string" },
     help: { type: "boolean", short: "h", default: false },
   },
 });
@@ -24,7 +26,15 @@ const scenario = positionals[0] ?? "mesh";
 if (values.help) {
   process.stdout.write(usage);
 } else if (scenario === "mesh") {
-  await runMesh(values.sizes.split(",").map(Number));
+  await runMesh((values.sizes ?? "100,300,1000").split(",").map(Number));
+} else if (scenario === "policy") {
+  const sizes = values.sizes?.split(",").map(Number);
+  const { results, exitCode } = runPolicy({
+    ...(sizes === undefined ? {} : { sizes }),
+    print: (line) => process.stdout.write(`${line}\n`),
+  });
+  save("policy", results);
+  process.exitCode = exitCode;
 } else {
   process.stderr.write(`there is no scenario "${scenario}"\n${usage}`);
   process.exitCode = 2;
