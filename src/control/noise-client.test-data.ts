@@ -186,7 +186,9 @@ function speak(
     },
     map(request) {
       return new Promise((resolve, reject) => {
-        let buffered = Buffer.alloc(0);
+        let parts: Uint8Array[] = [];
+        let length = 0;
+        let wanted = 4;
         const ready: unknown[] = [];
         const waiting: ((message: unknown) => void)[] = [];
         let ended = false;
@@ -216,10 +218,19 @@ function speak(
             });
           },
           data(slice) {
-            buffered = Buffer.concat([buffered, slice]);
-            while (buffered.length >= 4 && buffered.length >= 4 + buffered.readUInt32LE(0)) {
-              const body = buffered.subarray(4, 4 + buffered.readUInt32LE(0));
-              buffered = buffered.subarray(4 + body.length);
+            parts.push(slice);
+            length += slice.length;
+            while (length >= 4 && length >= wanted) {
+              const buffered = parts.length === 1 ? Buffer.from(parts[0] ?? slice) : Buffer.concat(parts);
+              wanted = 4 + buffered.readUInt32LE(0);
+              parts = [buffered];
+              if (length < wanted) {
+                break;
+              }
+              const body = buffered.subarray(4, wanted);
+              parts = [buffered.subarray(wanted)];
+              length -= wanted;
+              wanted = 4;
               const json = request["Compress"] === "zstd" ? decompress(body, 64 * 1024 * 1024) : body;
               assert.ok(json, "the message decompresses");
               const message = JSON.parse(json.toString("utf8")) as { PingRequest?: { URL: string } };

@@ -1,6 +1,7 @@
 // Routers that share a prefix, over real sockets, on a clock that the test moves: who answers keeps the route.
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { parsePrefix } from "../ip/index.ts";
 import type { NodeId } from "../wire/ids.ts";
 import { generatePrivateKey, nodeKeyText } from "../wire/keys.ts";
@@ -64,8 +65,8 @@ async function pair(context: TestContext) {
   const pass = async (seconds: number): Promise<void> => {
     for (let second = 0; second < seconds; second++) {
       rig.clock.advance(1000);
-      for (let count = 0; count < 5; count++) {
-        await new Promise((resolve) => setTimeout(resolve, 2));
+      for (let count = 0; count < 40; count++) {
+        await turn();
       }
     }
   };
