@@ -2,7 +2,7 @@
 import type { DatabaseConfig, SqliteConfig } from "../config/config.ts";
 import type { Logger } from "../ops/logger.ts";
 import { lockData } from "../store/data-lock.ts";
-import { openSqliteStore } from "../store/sqlite.ts";
+import { openSqliteThread } from "../store/sqlite-thread.ts";
 import type { Store } from "../tailnet/store.ts";
 import { postgresTarget, takeOver } from "./takeover-part.ts";
 
@@ -65,7 +65,7 @@ async function openTakenOver(config: DatabaseConfig, log: Logger): Promise<Store
     const { openPostgresStore } = await import("../store/postgres/store.ts");
     return openPostgresStore(postgresTarget(config));
   }
-  const store = await openSqliteStore({
+  const store = await openSqliteThread({
     path: config.path,
     writeAheadLog: config.writeAheadLog,
     walAutocheckpoint: config.walAutocheckpoint,

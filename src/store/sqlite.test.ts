@@ -5,15 +5,40 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
 import { sqliteMigrations } from "./migrations/sqlite.ts";
+import { openSqliteThread } from "./sqlite-thread.ts";
 import { openSqliteStore } from "./sqlite.ts";
 import { sampleNode, sampleUser, storeSuite } from "./store-suite.ts";
 
-storeSuite("SQLite", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "hawser-store-"));
-  return {
-    open: () => openSqliteStore({ path: join(folder, "data", "db.sqlite") }),
-    dispose: async () => rmSync(folder, { recursive: true }),
-  };
+for (const [name, open] of [
+  ["SQLite", openSqliteStore],
+  ["SQLite on its thread", openSqliteThread],
+] as const) {
+  storeSuite(name, async () => {
+    const folder = mkdtempSync(join(tmpdir(), "hawser-store-"));
+    return {
+      open: () => open({ path: join(folder, "data", "db.sqlite") }),
+      dispose: async () => rmSync(folder, { recursive: true }),
+    };
+  });
+}
+
+test("a thread that cannot use the file says why, and what it leaves out", async (context) => {
+  const path = place(context);
+  const newer = [...sqliteMigrations, { name: "later", sql: "CREATE TABLE later (id INTEGER) STRICT" }];
+  await (await openSqliteStore({ path, migrations: newer })).close();
+  await assert.rejects(openSqliteThread({ path }), /db\.sqlite was written by a newer version/);
+  const other = `${path}-2`;
+  const store = await openSqliteStore({ path: other });
+  await store.commit([[{ kind: "put-node", node: sampleNode(1) }]]);
+  await store.close();
+  const db = new DatabaseSync(other);
+  db.exec("UPDATE nodes SET tags = '[1'");
+  db.close();
+  const warnings: string[] = [];
+  const threaded = await openSqliteThread({ path: other, warn: (text) => warnings.push(text) });
+  assert.deepEqual((await threaded.load()).nodes, []);
+  assert.deepEqual(warnings, ["row 1 of nodes is left out: tags is no JSON"]);
+  await threaded.close();
 });
 
 function place(context: TestContext): string {

@@ -1,4 +1,5 @@
-// The embedded store. Commits are synchronous in SQLite and durable (synchronous=FULL) when they return.
+// The embedded store on the thread that calls it: for commands and short work. Commits are durable (synchronous=FULL)
+// when they return. A server uses sqlite-thread.ts, which does the same on a thread of its own.
 import type { Store } from "../tailnet/store.ts";
 import { SqliteConnection } from "./sqlite-connection.ts";
 import type { SqliteOptions } from "./sqlite-open.ts";
