@@ -110,7 +110,7 @@ export async function createAdminWorld(overrides: Partial<ApiOptions> = {}): Pro
     checkPolicy: (text) =>
       Promise.resolve(
         text.startsWith("{")
-          ? { ok: true, value: undefined }
+          ? { ok: true, value: [] }
           : { ok: false, error: { code: "invalid", text: "parsing policy: bad" } },
       ),
     version: "0.0.0-test",

@@ -158,7 +158,9 @@ export const GetPolicyResponse = message("GetPolicyResponse", { policy: str(1), 
 export const SetPolicyRequest = message("SetPolicyRequest", { policy: str(1) });
 export const SetPolicyResponse = message("SetPolicyResponse", { policy: str(1), updatedAt: time(2) });
 export const CheckPolicyRequest = message("CheckPolicyRequest", { policy: str(1) });
-export const CheckPolicyResponse = message("CheckPolicyResponse", {});
+export const CheckPolicyResponse = message("CheckPolicyResponse", {
+  warnings: strs(100, "What is allowed, and may not be what was meant."),
+});
 
 export const HealthRequest = message("HealthRequest", {});
 export const HealthResponse = message("HealthResponse", { databaseConnectivity: bool(1) });

@@ -26,8 +26,8 @@ export interface OperationDeps {
   readonly policySource: PolicySource;
   /** Whether the store answers within its second. */
   readonly databaseHealthy: () => Promise<boolean>;
-  /** Judges a policy text as `setPolicy` would, tests included, without setting it. */
-  readonly checkPolicy: (text: string) => Promise<Result<void>>;
+  /** Judges a policy text as `setPolicy` would, tests included, without setting it. The value are warnings. */
+  readonly checkPolicy: (text: string) => Promise<Result<readonly string[]>>;
 }
 
 export interface Operation {

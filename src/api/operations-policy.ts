@@ -38,7 +38,7 @@ const setPolicy = operation(SetPolicy, async ({ tailnet, policySource }, { polic
 
 const checkPolicy = operation(CheckPolicy, async (deps, { policy }) => {
   const checked = await deps.checkPolicy(policy);
-  return checked.ok ? answer({}) : refusal(checked.error);
+  return checked.ok ? answer({ warnings: checked.value }) : refusal(checked.error);
 });
 
 const health = operation(Health, async ({ databaseHealthy }) =>

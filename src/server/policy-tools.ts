@@ -9,8 +9,8 @@ import type { CompiledPolicy, PolicyWorld, TailnetOptions } from "../tailnet/opt
 
 export interface PolicyTools {
   readonly tailnetOptions: Pick<TailnetOptions, "compilePolicy" | "defaultPolicy" | "closedPolicy">;
-  /** Judges a text as setting it would, tests included. */
-  check(text: string, tailnet: TailnetReader): Result<void>;
+  /** Judges a text as setting it would, tests included; the value are warnings. */
+  check(text: string, tailnet: TailnetReader): Result<readonly string[]>;
   /** The tailnet has been loaded: from now on no policy means that everything is allowed. */
   loaded(): void;
 }
@@ -47,7 +47,7 @@ export function policyTools(config: Config, log: Logger): PolicyTools {
         settings,
       });
       return outcome.ok
-        ? { ok: true, value: undefined }
+        ? { ok: true, value: outcome.warnings.map(describeProblem) }
         : { ok: false, error: { code: "invalid", text: formatProblems(outcome.errors) } };
     },
     loaded() {

@@ -10,8 +10,8 @@ import type { Startup } from "./startup.ts";
 export interface TailnetPart {
   readonly tailnet: Tailnet;
   readonly policy: PolicyPart;
-  /** Judges a policy text as setting it would. */
-  check(text: string): Result<void>;
+  /** Judges a policy text as setting it would; the value are warnings. */
+  check(text: string): Result<readonly string[]>;
 }
 
 /** A node whose stream broke has this long to come back before others are told. */

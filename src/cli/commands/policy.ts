@@ -2,6 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { CheckPolicy, GetPolicy, SetPolicy } from "../../api/calls.ts";
 import { ListPolicyHistory, RollbackPolicy } from "../../api/own-calls.ts";
 import { PolicyRevision } from "../../api/own-messages.ts";
+import type { OfflinePolicy } from "../../server/policy-offline.ts";
 import { CliError } from "../cli-error.ts";
 import { tableTime } from "../durations.ts";
 import { operandOr } from "../invocation.ts";
@@ -11,9 +12,21 @@ import { renderTable, tableStyle } from "../table.ts";
 
 /** `policy get` writes the text alone, whatever --output says. */
 export async function getPolicy(run: Invocation): Promise<void> {
+  const text = run.flags.on(bypass) ? await withoutServer(run, storedPolicy) : await policyInForce(run);
+  run.io.stdout.write(`${text}\n`);
+}
+
+async function policyInForce(run: Invocation): Promise<string> {
   const client = await run.client();
-  const { policy } = await client.call(GetPolicy, {}, "getting policy");
-  run.io.stdout.write(`${policy}\n`);
+  return (await client.call(GetPolicy, {}, "getting policy")).policy;
+}
+
+async function storedPolicy(policy: OfflinePolicy): Promise<string> {
+  const text = await policy.get();
+  if (text === undefined) {
+    throw new CliError("getting policy: loading ACL policy: acl policy not found");
+  }
+  return text;
 }
 
 async function policyFile(run: Invocation, path = run.flags.text("file")): Promise<string> {
@@ -25,26 +38,78 @@ async function policyFile(run: Invocation, path = run.flags.text("file")): Promi
 }
 
 export async function setPolicy(run: Invocation): Promise<void> {
-  const policy = await policyFile(run);
-  const client = await run.client();
-  await client.call(SetPolicy, { policy }, "setting policy");
+  const text = await policyFile(run);
+  if (run.flags.on(bypass)) {
+    await withoutServer(run, async (policy) => {
+      const set = await policy.set(text);
+      if (!set.ok) {
+        throw new CliError(`setting policy: ${set.error.text}`);
+      }
+    });
+  } else {
+    const client = await run.client();
+    await client.call(SetPolicy, { policy: text }, "setting policy");
+  }
   run.io.stdout.write("Policy updated.\n");
 }
 
 export async function checkPolicy(run: Invocation): Promise<void> {
-  const policy = await policyFile(run);
-  const client = await run.client();
-  await client.call(CheckPolicy, { policy }, "checking policy");
+  await checkText(run, await policyFile(run), "checking policy");
   run.io.stdout.write("Policy is valid\n");
+}
+
+/** Warnings go to stderr. */
+async function checkText(run: Invocation, text: string, doing: string): Promise<void> {
+  const warnings = run.flags.on(bypass) ? await checkWithoutServer(run, text) : await checkOnServer(run, text, doing);
+  for (const warning of warnings) {
+    run.note(`warning: ${warning}`);
+  }
+}
+
+async function checkOnServer(run: Invocation, policy: string, doing: string): Promise<readonly string[]> {
+  const client = await run.client();
+  return (await client.call(CheckPolicy, { policy }, doing)).warnings;
+}
+
+function checkWithoutServer(run: Invocation, text: string): Promise<readonly string[]> {
+  return withoutServer(run, (policy) => {
+    const checked = policy.check(text);
+    if (!checked.ok) {
+      throw new CliError(`checking policy: ${checked.error.text}`);
+    }
+    return Promise.resolve(checked.value);
+  });
+}
+
+const bypass = "bypass-grpc-and-access-database-directly";
+
+/** Works on the database itself. Throws CliError when a server has it, or when the question is not answered with yes. */
+async function withoutServer<Value>(run: Invocation, work: (policy: OfflinePolicy) => Promise<Value>): Promise<Value> {
+  const question = `DO NOT run this command if an instance of ${run.programName} is running, are you sure ${run.programName} is not running?`;
+  if (!(await run.confirm(question))) {
+    throw new CliError("command aborted by user");
+  }
+  const { faults, loadFull } = await import("./configuration.ts");
+  const loaded = await loadFull(run);
+  if (loaded.config === undefined) {
+    throw new CliError(`loading configuration: ${faults(loaded)}`);
+  }
+  const { openPolicyOffline } = await import("../../server/policy-offline.ts");
+  const opening = await openPolicyOffline(loaded.config);
+  if (!opening.ok) {
+    throw new CliError(`opening database: ${opening.reason}`);
+  }
+  try {
+    return await work(opening.policy);
+  } finally {
+    await opening.policy.close();
+  }
 }
 
 /** The tests of a file, or of the policy in force. */
 export async function testPolicy(run: Invocation): Promise<void> {
-  const client = await run.client();
-  const policy = run.flags.given("file")
-    ? await policyFile(run)
-    : (await client.call(GetPolicy, {}, "getting policy")).policy;
-  await client.call(CheckPolicy, { policy }, "testing policy");
+  const text = run.flags.given("file") ? await policyFile(run) : await policyInForce(run);
+  await checkText(run, text, "testing policy");
   run.io.stdout.write("Policy tests passed\n");
 }
 
@@ -104,9 +169,4 @@ export async function formatPolicy(run: Invocation): Promise<void> {
   if (formatted.text !== text) {
     await writeFile(path, formatted.text);
   }
-}
-
-async function policyInForce(run: Invocation): Promise<string> {
-  const client = await run.client();
-  return (await client.call(GetPolicy, {}, "getting policy")).policy;
 }
