@@ -23,7 +23,11 @@ interface Block {
   /** As the first block of a list, and as a later one, which begins with a comma. */
   first: Part | undefined;
   later: Part | undefined;
+  /** Who stands in `first` and `later`: those of the view when they were made, which may have left it since. */
+  holds: ReadonlySet<NodeId>;
 }
+
+const nobody: ReadonlySet<NodeId> = new Set();
 
 export interface SnapshotRoom {
   readonly messages: Messages;
@@ -109,6 +113,11 @@ export class Snapshot {
     return this.#profiles.part;
   }
 
+  /** A user is called otherwise now: who opens a session from now on is told the new profile. */
+  profilesChanged(): void {
+    this.#profiles = undefined;
+  }
+
   /** Is this user's profile among `profiles`? */
   hasProfileOf(user: UserId): boolean {
     return this.#owners.has(user);
@@ -123,6 +132,7 @@ export class Snapshot {
         upTo: end < ids.length ? (ids[end - 1] ?? null) : null,
         first: undefined,
         later: undefined,
+        holds: nobody,
       });
     }
   }
@@ -163,6 +173,7 @@ export class Snapshot {
         upTo: end < ids.length ? (ids[end - 1] ?? upTo) : upTo,
         first: undefined,
         later: undefined,
+        holds: nobody,
       });
     }
     return blocks;
@@ -176,7 +187,7 @@ export class Snapshot {
       const { upTo } = block;
       const own = (after === null || viewer > after) && (upTo === null || viewer <= upTo);
       const first = parts.length === 0;
-      if (own && this.#view.shareOf(viewer) !== undefined) {
+      if (own && (this.#view.shareOf(viewer) !== undefined || block.holds.has(viewer))) {
         const rest = this.#text(after, upTo, viewer, first);
         if (rest !== "") {
           this.#room.counters.blocks++;
@@ -205,6 +216,7 @@ export class Snapshot {
     }
     this.#room.counters.blocks++;
     const part = this.#room.messages.shared(text);
+    block.holds = new Set([...block.holds, ...this.#view.slice(after, block.upTo)]);
     if (first) {
       block.first = part;
     } else {
