@@ -100,8 +100,9 @@ export class Teller {
 
   userChanged(user: UserId, gone: boolean): void {
     this.#profiles.delete(user);
-    if (gone) {
-      for (const { view } of this.#audiences.values()) {
+    for (const { view, snapshot } of this.#audiences.values()) {
+      snapshot?.profilesChanged();
+      if (gone) {
         view.forgetUser(user);
       }
     }
@@ -331,7 +332,8 @@ export class Teller {
       const profiles = profile === undefined ? "" : `,"UserProfiles":[${profile}]`;
       this.#counters.selfUpdates++;
       this.#sendText(`{"Node":${JSON.stringify(selfNode(node, caps, this.#settings))}${profiles}}`, session);
-    } else if ((stale & own.user) !== 0 && session.audience?.view.knows(ownerOf(node), Infinity) !== true) {
+    } else if ((stale & own.user) !== 0) {
+      // Its peers' owners are told with its peers; it need not be among them.
       const profile = this.#profile(ownerOf(node));
       if (profile !== undefined) {
         this.#counters.selfUpdates++;

@@ -71,8 +71,9 @@ const deeds = {
     play.tailnet.setTags(admin, node.id, [["tag:web"], ["tag:router"]][pick % 2] ?? []),
   move: (play: Play, node: Node, pick: number) =>
     play.tailnet.moveNode(admin, node.id, play.users[pick % play.users.length] ?? node.userId ?? (1 as UserId)),
+  // Half a millisecond: no clock of this test ever stands on an expiry.
   expire: (play: Play, node: Node, pick: number) =>
-    play.tailnet.expireNode(admin, node.id, pick === 0 ? null : play.world.now + (pick - 3) * 5000),
+    play.tailnet.expireNode(admin, node.id, pick === 0 ? null : play.world.now + (pick - 3) * 5000 + 0.5),
   approve: (play: Play, node: Node, pick: number) =>
     play.tailnet.setApprovedRoutes(admin, node.id, routes.slice(pick % 3).map(prefix)),
   policy: (play: Play, _: Node, pick: number) => play.tailnet.setPolicy(admin, policies[pick % policies.length] ?? ""),
