@@ -2,8 +2,46 @@
 // network buffer. All unfinished bodies of an edge share one budget, because anybody may begin a request.
 
 export interface BodyBudget {
-  /** Bytes that may still be taken. */
-  left: number;
+  /** False when there is no room for so many bytes. */
+  take(bytes: number): boolean;
+  give(bytes: number): void;
+}
+
+/** One budget for everybody. */
+export function createBodyPool(capacity: number): BodyBudget & { readonly left: number } {
+  let left = capacity;
+  return {
+    get left() {
+      return left;
+    },
+    take(bytes) {
+      const fits = bytes <= left;
+      left -= fits ? bytes : 0;
+      return fits;
+    },
+    give(bytes) {
+      left += bytes;
+    },
+  };
+}
+
+/** A share of a pool: one holder may have no more than what is left for all others. */
+export function createBodyShare(pool: ReturnType<typeof createBodyPool>): BodyBudget & { readonly used: number } {
+  let used = 0;
+  return {
+    get used() {
+      return used;
+    },
+    take(bytes) {
+      const fits = used + bytes <= pool.left && pool.take(bytes);
+      used += fits ? bytes : 0;
+      return fits;
+    },
+    give(bytes) {
+      used -= bytes;
+      pool.give(bytes);
+    },
+  };
 }
 
 const firstCapacity = 2048;
@@ -28,10 +66,9 @@ export class BodyBuffer {
     if (length > this.#bytes.length) {
       const capacity = Math.min(this.#limit, Math.max(firstCapacity, this.#bytes.length * 2, length));
       const growth = capacity - this.#bytes.length;
-      if (growth > this.#budget.left) {
+      if (!this.#budget.take(growth)) {
         return "no-room";
       }
-      this.#budget.left -= growth;
       const grown = new Uint8Array(capacity);
       grown.set(this.#bytes.subarray(0, this.#length));
       this.#bytes = grown;
@@ -49,7 +86,7 @@ export class BodyBuffer {
   }
 
   discard(): void {
-    this.#budget.left += this.#bytes.length;
+    this.#budget.give(this.#bytes.length);
     this.#bytes = noBytes;
     this.#length = 0;
   }

@@ -24,6 +24,8 @@ const drainedBelow = 32_768;
 const cutAbove = 64 * 1024 * 1024;
 
 const limits = { ...defaultLimits, streams: 128 };
+/** Requests under way at once of a machine that belongs to no node; it has a login to wait for and little else. */
+const strangerStreams = 16;
 
 /** What the owner of connections is told. */
 export interface ConnectionOwner {
@@ -36,13 +38,15 @@ export interface ConnectionOwner {
   /** There is something to write; `flush` is to be called soon. */
   dirty(connection: Connection): void;
   closed(connection: Connection): void;
-  readonly bodies: BodyBudget;
+  /** Who pays for the memory of a request's body. */
+  bodyBudget(connection: Connection): BodyBudget;
 }
 
 interface Receiving {
   readonly kind: "receiving";
   readonly head: RequestHead;
   readonly body: BodyBuffer;
+  readonly startedAt: number;
 }
 interface Waiting {
   readonly kind: "waiting";
@@ -171,7 +175,12 @@ export class Connection implements ServerEvents {
 
   request(stream: number, head: RequestHead): void {
     this.proven = true;
-    this.#streams.set(stream, { kind: "receiving", head, body: new BodyBuffer(this.#owner.bodies, maxBody) });
+    if (!this.known && this.#streams.size >= strangerStreams) {
+      this.#refuse(stream, 503, "too many requests at once");
+      return;
+    }
+    const body = new BodyBuffer(this.#owner.bodyBudget(this), maxBody);
+    this.#streams.set(stream, { kind: "receiving", head, body, startedAt: this.#now() });
   }
 
   data(stream: number, slice: Uint8Array): void {
@@ -413,6 +422,16 @@ export class Connection implements ServerEvents {
   }
 
   // ---- its end
+
+  /** Gives up requests whose body began before `before` and has not ended. */
+  dropSlowBodies(before: number): void {
+    for (const [stream, state] of this.#streams) {
+      if (state.kind === "receiving" && state.startedAt < before) {
+        this.#refuse(stream, 408, "the request body took too long");
+        this.#markDirty();
+      }
+    }
+  }
 
   /** An HTTP/2 ping: any answer shows in `heardAt`. */
   ping(): void {

@@ -1,7 +1,7 @@
 // The edge over real sockets, with a core that only records: what comes up, what goes down, and what misbehaving
 // clients cannot do.
 import assert from "node:assert/strict";
-import { connect as http2Connect } from "node:http2";
+import { type ClientHttp2Session, connect as http2Connect } from "node:http2";
 import { connect as tcpConnect } from "node:net";
 import { once } from "node:events";
 import { test, type TestContext } from "node:test";
@@ -9,7 +9,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { Duplex } from "node:stream";
 import { WebSocket, createWebSocketStream } from "ws";
 import { createManualClock } from "../identity/manual-clock.test-data.ts";
-import { generatePrivateKey } from "../wire/keys.ts";
+import { generatePrivateKey, type PrivateKey } from "../wire/keys.ts";
 import { responseLength, startHandshake } from "../wire/noise.ts";
 import { maxPlaintextLength, RecordReader, RecordWriter } from "../wire/record.ts";
 import { createControlCounters } from "./counters.ts";
@@ -161,10 +161,11 @@ test("malformed upgrades are told what is missing", async (context) => {
   assert.match(await ask(`GET /elsewhere HTTP/1.1\r\nHost: x\r\n${noise}\r\n`), /404 .*x-frame-options: DENY/s);
 });
 
-test("Node's own HTTP/2 client finds our end of the protocol to its liking", async (context) => {
-  const rig = await edgeRig(context);
-  rig.answer = (request) =>
-    rig.edge.reply(request.id, textReply(200, request.method + request.path + "y".repeat(request.body.length)));
+/** A connection on which Node's own HTTP/2 client speaks. */
+async function nodeHttp2(
+  context: TestContext,
+  rig: { readonly port: number; readonly noiseKey: PrivateKey },
+): Promise<ClientHttp2Session> {
   const started = startHandshake({
     version: 142,
     machineKey: generatePrivateKey(),
@@ -201,8 +202,20 @@ test("Node's own HTTP/2 client finds our end of the protocol to its liking", asy
   take(bytes.subarray(responseLength));
   socket.on("data", take);
   socket.on("error", () => socket.destroy());
-  const session = http2Connect("http://unused", { createConnection: () => plain });
+  const session: ClientHttp2Session = http2Connect("http://unused", { createConnection: () => plain });
   context.after(() => session.destroy());
+  return session;
+}
+
+test("Node's own HTTP/2 client finds our end of the protocol to its liking", async (context) => {
+  const rig = await edgeRig(context);
+  rig.answer = (request) =>
+    rig.edge.reply(request.id, {
+      ...textReply(200, request.method + request.path + "y".repeat(request.body.length)),
+      known: true,
+    });
+  const session = await nodeHttp2(context, rig);
+  await once(session.request({ ":path": "/machine/first" }).resume(), "end");
   const answers = await Promise.all(
     Array.from({ length: 50 }, async (_, index) => {
       const stream = session.request(
@@ -218,7 +231,7 @@ test("Node's own HTTP/2 client finds our end of the protocol to its liking", asy
     }),
   );
   answers.forEach((text, index) => {
-    assert.equal(text, `${index % 2 === 0 ? "POST" : "GET"}/machine/${index}${"y".repeat(index * 3000)}`);
+    assert.ok(text === `${index % 2 === 0 ? "POST" : "GET"}/machine/${index}${"y".repeat(index * 3000)}`, `${index}`);
   });
 });
 
@@ -257,12 +270,49 @@ test("a body over a megabyte is refused, and the connection serves on", async (c
 });
 
 test("unfinished bodies take no more memory than their budget, and give it back", async (context) => {
-  const rig = await edgeRig(context, { bodies: 300_000 });
+  const rig = await edgeRig(context, { bodies: 600_000 });
   const client = await rig.connect();
   for (let round = 0; round < 3; round++) {
     assert.equal((await client.request("POST", "/machine/map", Buffer.alloc(400_000))).status, 503);
     assert.equal((await client.request("POST", "/machine/map", Buffer.alloc(200_000))).status, 200);
   }
+});
+
+test("a body that does not end is given up, and its memory with it", async (context) => {
+  const rig = await edgeRig(context, { bodies: 400_000 });
+  const session = await nodeHttp2(context, rig);
+  const stalled = session.request({ ":method": "POST", ":path": "/machine/map" }, { endStream: false });
+  stalled.on("error", () => undefined);
+  stalled.write(Buffer.alloc(150_000));
+  const other = await rig.connect();
+  // The stalled one holds most of the room, for which its source alone pays.
+  while ((await other.request("POST", "/machine/map", Buffer.alloc(150_000))).status === 200) {
+    await turn();
+  }
+  rig.clock.advance(20_000);
+  const [head] = (await once(stalled, "response")) as [{ ":status": number }];
+  assert.equal(head[":status"], 408);
+  assert.equal((await other.request("POST", "/machine/map", Buffer.alloc(150_000))).status, 200);
+});
+
+test("a stranger has few requests under way at once, a node many", async (context) => {
+  const rig = await edgeRig(context);
+  rig.answer = () => {};
+  const stranger = await rig.connect();
+  const requests = Array.from({ length: 20 }, () => stranger.request("POST", "/machine/register", "{}"));
+  requests.forEach((request) => request.catch(() => undefined));
+  const refused = await Promise.all(requests.slice(16));
+  assert.deepEqual(
+    refused.map((answer) => answer.status),
+    [503, 503, 503, 503],
+  );
+  assert.equal(rig.requests.length, 16);
+
+  rig.answer = (request) => rig.edge.reply(request.id, { ...textReply(200, "node"), known: true });
+  const node = await rig.connect();
+  await node.request("POST", "/machine/map", "{}");
+  const many = await Promise.all(Array.from({ length: 60 }, () => node.request("POST", "/machine/map", "{}")));
+  assert.ok(many.every((answer) => answer.status === 200));
 });
 
 test("a request that the client takes back is cancelled, and so are those of a lost connection", async (context) => {

@@ -5,6 +5,7 @@ import type { MapMessage, SessionId } from "../netmap/contract.ts";
 import type { RequestHead } from "../wire/h2-server.ts";
 import type { MachineKey } from "../wire/ids.ts";
 import type { SessionKeys } from "../wire/noise.ts";
+import { type BodyBudget, createBodyPool, createBodyShare } from "./body-buffer.ts";
 import { sourceOf } from "./client-address.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
 import type { ControlCounters } from "./counters.ts";
@@ -17,8 +18,10 @@ export interface EdgeLimits {
   readonly perMachine: number;
   /** Connections of machines that belong to no node; anybody may open one. */
   readonly strangers: number;
-  /** Unfinished request bodies of all connections, bytes. */
+  /** Unfinished request bodies of strangers in all, bytes; and again as much for known nodes. */
   readonly bodies: number;
+  /** From a request's head to the end of its body. */
+  readonly bodyMs: number;
   /** From the handshake to the first request. */
   readonly firstRequestMs: number;
   /** A connection without an open stream. */
@@ -33,6 +36,7 @@ export const defaultEdgeLimits: EdgeLimits = {
   perMachine: 16,
   strangers: 4096,
   bodies: 64 * 1024 * 1024,
+  bodyMs: 15_000,
   firstRequestMs: 10_000,
   idleMs: 120_000,
   silenceMs: 120_000,
@@ -67,6 +71,11 @@ export interface Edge extends EdgeLink {
 /** How often the connections are looked after. */
 const sweepMs = 5000;
 
+interface Source {
+  readonly connections: Set<Connection>;
+  readonly bodies: BodyBudget;
+}
+
 interface Place {
   readonly connection: Connection;
   readonly stream: number;
@@ -76,8 +85,10 @@ export function createEdge({ clock, log, counters, limits: given }: EdgeOptions)
   const limits: EdgeLimits = { ...defaultEdgeLimits, ...given };
   const connections = new Set<Connection>();
   const byMachine = new Map<MachineKey, Set<Connection>>();
-  const strangers = new Map<string, Set<Connection>>();
+  const strangers = new Map<string, Source>();
   let strangerCount = 0;
+  const knownBodies = createBodyPool(limits.bodies);
+  const strangerBodies = createBodyPool(limits.bodies);
   const requests = new Map<RequestId, Place>();
   const requestOf = new Map<Connection, Map<number, RequestId>>();
   const sessions = new Map<SessionId, Place>();
@@ -96,7 +107,8 @@ export function createEdge({ clock, log, counters, limits: given }: EdgeOptions)
   }
 
   const owner: ConnectionOwner = {
-    bodies: { left: limits.bodies },
+    bodyBudget: (connection) =>
+      connection.known ? knownBodies : (strangers.get(sourceOf(connection.source))?.bodies ?? strangerBodies),
     request(connection, stream, head: RequestHead, body) {
       lastRequest++;
       const id: RequestId = lastRequest;
@@ -146,9 +158,25 @@ export function createEdge({ clock, log, counters, limits: given }: EdgeOptions)
     },
   };
 
+  function addStranger(connection: Connection): void {
+    const name = sourceOf(connection.source);
+    const source = strangers.get(name);
+    if (source === undefined) {
+      strangers.set(name, { connections: new Set([connection]), bodies: createBodyShare(strangerBodies) });
+    } else {
+      source.connections.add(connection);
+    }
+    strangerCount++;
+  }
+
   function forgetStranger(connection: Connection): void {
-    if (leave(strangers, sourceOf(connection.source), connection)) {
+    const name = sourceOf(connection.source);
+    const source = strangers.get(name);
+    if (source?.connections.delete(connection) === true) {
       strangerCount--;
+      if (source.connections.size === 0) {
+        strangers.delete(name);
+      }
     }
   }
 
@@ -184,9 +212,9 @@ export function createEdge({ clock, log, counters, limits: given }: EdgeOptions)
       return;
     }
     let greediest: ReadonlySet<Connection> = new Set();
-    for (const group of strangers.values()) {
-      if (group.size > greediest.size) {
-        greediest = group;
+    for (const source of strangers.values()) {
+      if (source.connections.size > greediest.size) {
+        greediest = source.connections;
       }
     }
     const group = [...greediest];
@@ -198,6 +226,7 @@ export function createEdge({ clock, log, counters, limits: given }: EdgeOptions)
     const now = clock.elapsed();
     for (const connection of connections) {
       const silence = now - connection.heardAt;
+      connection.dropSlowBodies(now - limits.bodyMs);
       if (!connection.proven && now - connection.openedAt > limits.firstRequestMs) {
         counters.handshakesFailed++;
         connection.destroy();
@@ -225,8 +254,7 @@ export function createEdge({ clock, log, counters, limits: given }: EdgeOptions)
       connections.add(connection);
       requestOf.set(connection, new Map());
       enter(byMachine, connection.machineKey, connection);
-      enter(strangers, sourceOf(connection.source), connection);
-      strangerCount++;
+      addStranger(connection);
       counters.connectionsOpened++;
       counters.connectionsOpen++;
       connection.start(greeting);
