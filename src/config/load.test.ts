@@ -6,7 +6,7 @@ import * as fc from "fast-check";
 import { formatPrefix } from "../ip/index.ts";
 import type { Config } from "./config.ts";
 import { variableOf } from "./gather.ts";
-import { allKeys } from "./keys.ts";
+import { allKeys, notBuilt } from "./keys.ts";
 import { loadConfig } from "./load.ts";
 import { said, scratch } from "./scratch.test-data.ts";
 
@@ -278,6 +278,27 @@ suite("loading the configuration", () => {
     );
   });
 
+  test("what headscale's example file sets is understood without a warning", async () => {
+    using place = scratch();
+    const loaded = await place.load(shippedExample);
+    assert.deepEqual([...said(loaded, "error"), ...said(loaded, "warning")], []);
+    assert.equal(loaded.config?.derp.server.enabled, false);
+    assert.equal(loaded.config.node.ephemeral.inactivityTimeout, 1_800_000);
+    assert.deepEqual(loaded.config.node.routes.ha, { probeInterval: 10_000, probeTimeout: 5000 });
+    assert.equal(loaded.config.derp.server.privateKeyPath, "/var/lib/headscale/derp_server_private.key");
+  });
+
+  test("what this version does not do yet is warned about where it is asked for", async () => {
+    using place = scratch();
+    const asked = await place.load("control: {threads: 2}\ntuning: {batch_change_delay: 0s}\n");
+    assert.ok(asked.config !== undefined);
+    const text = "control.threads is understood, but this version does nothing with it yet";
+    assert.deepEqual(
+      said(asked, "warning").filter((warning) => warning.includes("yet")),
+      notBuilt.has("control.threads") ? [text] : [],
+    );
+  });
+
   test("no finding shows a secret", async () => {
     using place = scratch();
     const secret = "correct-horse-battery";
@@ -350,3 +371,64 @@ function sampleOf(key: string, type: string): string {
 function yamlOf(text: string): string {
   return /^[[{]/.test(text) ? text : JSON.stringify(text);
 }
+
+/** The values of headscale's shipped example, as its reference lists them. */
+const shippedExample = `
+server_url: http://127.0.0.1:8080
+listen_addr: 127.0.0.1:8080
+metrics_listen_addr: 127.0.0.1:9090
+grpc_listen_addr: 127.0.0.1:50443
+grpc_allow_insecure: false
+noise: {private_key_path: /var/lib/headscale/noise_private.key}
+prefixes: {v4: 100.64.0.0/10, v6: "fd7a:115c:a1e0::/48", allocation: sequential}
+derp:
+  server:
+    enabled: false
+    region_id: 999
+    region_code: headscale
+    region_name: Headscale Embedded DERP
+    verify_clients: true
+    stun_listen_addr: "0.0.0.0:3478"
+    private_key_path: /var/lib/headscale/derp_server_private.key
+    automatically_add_embedded_derp_region: true
+    ipv4: 198.51.100.1
+    ipv6: 2001:db8::1
+  urls: [https://controlplane.tailscale.com/derpmap/default]
+  paths: []
+  auto_update_enabled: true
+  update_frequency: 3h
+disable_check_updates: false
+node:
+  expiry: 0
+  ephemeral: {inactivity_timeout: 30m}
+  routes: {ha: {probe_interval: 10s, probe_timeout: 5s}}
+database:
+  type: sqlite
+  debug: false
+  gorm: {prepare_stmt: true, parameterized_queries: true, skip_err_record_not_found: true, slow_threshold: 1000}
+  sqlite: {path: /var/lib/headscale/db.sqlite, write_ahead_log: true, wal_autocheckpoint: 1000}
+acme_url: ""
+acme_email: ""
+tls_letsencrypt_hostname: ""
+tls_letsencrypt_cache_dir: /var/lib/headscale/cache
+tls_letsencrypt_challenge_type: HTTP-01
+tls_letsencrypt_listen: ":http"
+tls_cert_path: ""
+tls_key_path: ""
+log: {level: info, format: text}
+policy: {mode: file, path: ""}
+dns:
+  magic_dns: true
+  base_domain: example.com
+  override_local_dns: true
+  nameservers:
+    global: [1.1.1.1, 1.0.0.1, "2606:4700:4700::1111", "2606:4700:4700::1001"]
+    split: {}
+  search_domains: []
+  extra_records: []
+unix_socket: /var/run/headscale/headscale.sock
+unix_socket_permission: "0770"
+logtail: {enabled: false}
+taildrop: {enabled: true}
+auto_update: {enabled: false}
+`;

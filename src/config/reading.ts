@@ -1,7 +1,7 @@
 // Takes keys out of what was gathered, one after the other, and notes what there is to say about each.
 import type { Finding } from "./config.ts";
 import type { Entry, Gathered } from "./gather.ts";
-import { keys } from "./keys.ts";
+import { keys, notBuilt } from "./keys.ts";
 import type { KeySpec } from "./keys.ts";
 import type { Read } from "./values.ts";
 
@@ -75,6 +75,9 @@ export class Reading {
     }
     if (read.warning !== undefined) {
       this.#add(entry, "warning", "risky", read.warning);
+    }
+    if (notBuilt.has(spec.key) && JSON.stringify(read.value) !== JSON.stringify(spec.fallback)) {
+      this.#add(entry, "warning", "risky", `${spec.key} is understood, but this version does nothing with it yet`);
     }
     this.#add(entry, "info", "understood", spec.noEffect ? `has no effect: ${spec.doc}` : spec.doc);
   }

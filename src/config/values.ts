@@ -101,8 +101,15 @@ export const duration: Reader<number> = plain(
       ? bad(`${key}: "${text}" is not a duration: write a number with its unit, like 800ms, 30m or 3h`)
       : good(value);
   },
-  formatGoDuration,
+  shortDuration,
 );
+
+/** Without the zeros at the end: "3h", not "3h0m0s". */
+function shortDuration(milliseconds: number): string {
+  return formatGoDuration(milliseconds)
+    .replace(/(?<=m)0s$/, "")
+    .replace(/(?<=h)0m$/, "");
+}
 
 /** Days, weeks and years too. Unreadable is "never", as in headscale, said loudly. */
 export const keyLife: Reader<number> = plain(
