@@ -6,11 +6,14 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { mesh, meshMarks, type MeshResult } from "./mesh.ts";
 import { run as runPolicy } from "./policy.ts";
+import type { Layout } from "./protocol.ts";
 import { meshTable } from "./table.ts";
 
 const usage = `npm run bench [SCENARIO] [-- --sizes N,N,N]
 
-  mesh    N nodes that all see each other: registration, connecting, endpoint changes, idle, all back at once
+  mesh    N nodes that all see each other (100, 300, 1000): registration, connecting, endpoint changes, idle,
+          all back at once, killed and started again
+  groups  N nodes that see 300 others each, and a hub that all see (1000, 3000, 10000): the same, and the hub's changes
   policy  1,000 rules over 1k to 30k nodes: compiling, changes, filters, peers (--sizes to choose)
 `;
 
@@ -26,7 +29,9 @@ const scenario = positionals[0] ?? "mesh";
 if (values.help) {
   process.stdout.write(usage);
 } else if (scenario === "mesh") {
-  await runMesh((values.sizes ?? "100,300,1000").split(",").map(Number));
+  await runSizes(scenario, values.sizes ?? "100,300,1000", (nodes) => ({ nodes, group: nodes, hub: false }));
+} else if (scenario === "groups") {
+  await runSizes(scenario, values.sizes ?? "1000,3000,10000", (nodes) => ({ nodes, group: 300, hub: true }));
 } else if (scenario === "policy") {
   const sizes = values.sizes?.split(",").map(Number);
   const { results, exitCode } = runPolicy({
@@ -40,10 +45,10 @@ if (values.help) {
   process.exitCode = 2;
 }
 
-async function runMesh(sizes: readonly number[]): Promise<void> {
+async function runSizes(name: string, sizes: string, layoutOf: (nodes: number) => Layout): Promise<void> {
   const results: MeshResult[] = [];
-  for (const nodes of sizes) {
-    results.push(await mesh(nodes, (text) => process.stderr.write(`${text}\n`)));
+  for (const nodes of sizes.split(",").map(Number)) {
+    results.push(await mesh(layoutOf(nodes), (text) => process.stderr.write(`${text}\n`)));
   }
   process.stdout.write(`${meshTable(results, meshMarks)}\n\n`);
   for (const { nodes, differences, compared, samples } of results) {
@@ -52,7 +57,7 @@ async function runMesh(sizes: readonly number[]): Promise<void> {
       process.stdout.write(`  ${sample}\n`);
     }
   }
-  save("mesh", results);
+  save(name, results);
   process.exitCode = results.some(({ differences }) => differences > 0) ? 1 : 0;
 }
 

@@ -1,6 +1,8 @@
-// N nodes that all see each other, from the first registration to all of them coming back at once.
+// Nodes that see each other, all of them or in groups, from the first registration to all of them coming back at
+// once, and after the server was killed.
 import { fetchServerKey } from "../sim/dial.ts";
-import { wallClock } from "./protocol.ts";
+import { prepare } from "./layout.ts";
+import { peersOf, wallClock, type Layout } from "./protocol.ts";
 import { ServerProcess } from "./server-process.ts";
 import { SimPool } from "./sim-pool.ts";
 
@@ -25,32 +27,40 @@ export const meshMarks: Readonly<Record<string, { readonly label: string; readon
   moveCpu: { label: "endpoint change: server CPU", unit: "ms" },
   moveCpuPerPeer: { label: "endpoint change: server CPU per peer", unit: "µs" },
   moveBytesPerPeer: { label: "endpoint change: bytes per peer", unit: "B" },
+  hubWall: { label: "the hub's endpoint change, to every node: until the last has it (median)", unit: "ms" },
+  hubCpu: { label: "the hub's endpoint change: server CPU", unit: "ms" },
+  hubCpuPerPeer: { label: "the hub's endpoint change: server CPU per peer", unit: "µs" },
   rss: { label: "server RSS, all connected", unit: "MB" },
   rssPerNode: { label: "server RSS per node above an empty server", unit: "KB" },
   idleCpu: { label: "idle CPU", unit: "%" },
   reconnectCpu: { label: "all reconnect at once: server CPU", unit: "s" },
   reconnectWall: { label: "all reconnect at once: until the last full map", unit: "s" },
   reconnectBytes: { label: "all reconnect at once: bytes to clients", unit: "MB" },
+  restartReady: { label: "killed and started again: until it answers", unit: "s" },
+  restartWall: { label: "killed and started again: until the last node is back", unit: "s" },
+  restartCpu: { label: "killed and started again: server CPU until then", unit: "s" },
 };
 
 const moves = 15;
+const hubMoves = 8;
 /** Between two changes: longer than a server may hold one back to merge it with the next. */
 const moveEveryMs = 800;
 const idleSeconds = 10;
 const quietSeconds = 5;
 
-export async function mesh(nodes: number, say: (text: string) => void): Promise<MeshResult> {
+export async function mesh(layout: Layout, say: (text: string) => void): Promise<MeshResult> {
   const server = await ServerProcess.start();
   let pool: SimPool | undefined;
   try {
-    const authKey = await server.reusableKey();
+    const authKeys = await prepare(server, layout);
     const serverKey = await fetchServerKey(server.url, 142);
-    pool = await SimPool.start(nodes, {
+    pool = await SimPool.start({
       url: server.url.href,
       serverKeyHex: Buffer.from(serverKey).toString("hex"),
-      authKey,
+      authKeys,
+      layout,
     });
-    return await measure(nodes, server, pool, say);
+    return await measure(layout, server, pool, (text) => say(`${layout.nodes} nodes: ${text}`));
   } finally {
     await pool?.stop();
     await server.discard();
@@ -58,20 +68,21 @@ export async function mesh(nodes: number, say: (text: string) => void): Promise<
 }
 
 async function measure(
-  nodes: number,
+  layout: Layout,
   server: ServerProcess,
   pool: SimPool,
   say: (text: string) => void,
 ): Promise<MeshResult> {
+  const { nodes } = layout;
   const empty = server.usage();
-  say(`${nodes} nodes: registering`);
+  say("registering");
   await pool.all({ kind: "register", concurrency: 50 });
   const registered = server.usage();
   const meterBefore = await pool.meter();
 
-  say(`${nodes} nodes: connecting`);
+  say("connecting");
   const connectStart = wallClock();
-  const { at: connectedAt } = await pool.all({ kind: "connect", concurrency: 100, peers: nodes - 1 });
+  const { at: connectedAt } = await pool.all({ kind: "connect", concurrency: 100 });
   await pool.all({ kind: "await-quiet", ms: 1500 });
   const connected = server.usage();
   const meterConnected = await pool.meter();
@@ -81,30 +92,49 @@ async function measure(
   const quiet = server.usage();
   const quietShare = (quiet.cpu - connected.cpu) / quietSeconds;
 
-  say(`${nodes} nodes: endpoint changes`);
+  say("endpoint changes");
+  const members = layout.hub ? nodes - 1 : nodes;
   const times: number[] = [];
   const movesStart = wallClock();
   for (let index = 0; index < moves; index++) {
-    times.push(await pool.move((index * 37) % nodes, `198.51.100.${1 + index}:${40_000 + index}`));
+    times.push(await pool.move((index * 37) % members, `198.51.100.${1 + index}:${40_000 + index}`));
     await new Promise((done) => setTimeout(done, moveEveryMs));
   }
   const movesSeconds = (wallClock() - movesStart) / 1000;
   const moved = server.usage();
   const meterMoved = await pool.meter();
 
-  say(`${nodes} nodes: idle`);
+  const hubTimes: number[] = [];
+  const hubStart = wallClock();
+  for (let index = 0; layout.hub && index < hubMoves; index++) {
+    hubTimes.push(await pool.move(nodes - 1, `198.51.100.200:${50_000 + index}`));
+    await new Promise((done) => setTimeout(done, moveEveryMs));
+  }
+  const hubSeconds = (wallClock() - hubStart) / 1000;
+  const hubMoved = server.usage();
+  const hubCpu = Math.max(0, hubMoved.cpu - moved.cpu - quietShare * hubSeconds) / hubMoves;
+
+  say("idle");
   await new Promise((done) => setTimeout(done, idleSeconds * 1000));
   const idle = server.usage();
 
-  say(`${nodes} nodes: reconnecting all at once`);
+  say("reconnecting all at once");
   const meterIdle = await pool.meter();
   const reconnectStart = wallClock();
-  const reconnect = await pool.all({ kind: "reconnect", peers: nodes - 1 });
+  const reconnect = await pool.all({ kind: "reconnect" });
   const reconnected = server.usage();
   const meterReconnected = await pool.meter();
 
-  const peers = nodes - 1;
-  const idleShare = (idle.cpu - moved.cpu) / idleSeconds;
+  say("killed and started again");
+  const survived = pool.all({ kind: "survive" });
+  await server.end("SIGKILL");
+  const restartStart = wallClock();
+  const readyMs = await server.launch();
+  const { at: backAt } = await survived;
+  const restarted = server.usage();
+
+  const peers = peersOf(0, layout);
+  const idleShare = (idle.cpu - hubMoved.cpu) / idleSeconds;
   const moveCpu = Math.max(0, moved.cpu - quiet.cpu - quietShare * movesSeconds) / moves;
   return {
     nodes,
@@ -126,6 +156,16 @@ async function measure(
       idleCpu: idleShare * 100,
       reconnectCpu: reconnected.cpu - idle.cpu,
       reconnectWall: (reconnect.at - reconnectStart) / 1000,
+      restartReady: readyMs / 1000,
+      restartWall: (backAt - restartStart) / 1000,
+      restartCpu: restarted.cpu,
+      ...(layout.hub
+        ? {
+            hubWall: median(hubTimes),
+            hubCpu: hubCpu * 1000,
+            hubCpuPerPeer: (hubCpu / (nodes - 1)) * 1e6,
+          }
+        : {}),
       reconnectBytes: (meterReconnected.bytesIn - meterIdle.bytesIn) / 1e6,
     },
   };

@@ -1,20 +1,44 @@
 // What the bench asks of its processes full of simulated clients, and what they answer. One request at a time.
 import type { Meter } from "../sim/meter.ts";
 
+/** Who sees whom: groups of equal size whose members see each other, and perhaps one hub that sees and is seen by all. */
+export interface Layout {
+  readonly nodes: number;
+  readonly group: number;
+  /** The last node is the hub. */
+  readonly hub: boolean;
+}
+
+/** How many peers the node with this number has. */
+export function peersOf(number: number, { nodes, group, hub }: Layout): number {
+  const members = hub ? nodes - 1 : nodes;
+  if (number === members) {
+    return members;
+  }
+  const first = Math.floor(number / group) * group;
+  return Math.min(group, members - first) - 1 + (hub ? 1 : 0);
+}
+
+/** Which key the node with this number registers with: one a group, and the hub's last. */
+export function keyOf(number: number, { nodes, group, hub }: Layout): number {
+  return hub && number === nodes - 1 ? Math.ceil((nodes - 1) / group) : Math.floor(number / group);
+}
+
 export type SimCommand =
   | {
       readonly kind: "init";
       readonly url: string;
       readonly serverKeyHex: string;
-      readonly authKey: string;
+      readonly authKeys: readonly string[];
+      readonly layout: Layout;
       readonly count: number;
       /** Number of the first client; names and addresses follow from it. */
       readonly first: number;
     }
   /** Registers all, `concurrency` at a time. */
   | { readonly kind: "register"; readonly concurrency: number }
-  /** Opens all maps and waits until each has `peers` peers, all of them online. */
-  | { readonly kind: "connect"; readonly concurrency: number; readonly peers: number }
+  /** Opens all maps and waits until each has all its peers, all of them online. */
+  | { readonly kind: "connect"; readonly concurrency: number }
   /** One client tells a new endpoint; answers when the server has acknowledged. */
   | { readonly kind: "move"; readonly client: number; readonly endpoint: string }
   /** From now on every client that has this peer is watched for getting this endpoint for it … */
@@ -24,7 +48,9 @@ export type SimCommand =
   /** Waits until no message has come for so long. */
   | { readonly kind: "await-quiet"; readonly ms: number }
   /** Drops every connection at once and connects anew, all at the same time; compares the maps before and after. */
-  | { readonly kind: "reconnect"; readonly peers: number }
+  | { readonly kind: "reconnect" }
+  /** From now on clients whose stream ends come back by themselves; waits until all have lost theirs and are back. */
+  | { readonly kind: "survive" }
   | { readonly kind: "stats" };
 
 export interface SimAnswer {

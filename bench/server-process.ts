@@ -38,6 +38,7 @@ listen_addr: 127.0.0.1:${port}
 metrics_listen_addr: ""
 noise: { private_key_path: ${folder}/noise_private.key }
 prefixes: { v4: 100.64.0.0/10, v6: fd7a:115c:a1e0::/48 }
+policy: { mode: database }
 database: { type: sqlite, sqlite: { path: ${folder}/db.sqlite } }
 unix_socket: ${folder}/hawser.sock
 derp:
@@ -89,16 +90,24 @@ ${extraConfig}
     return stdout;
   }
 
-  /** A user and a key that any number of nodes may use. */
-  async reusableKey(user = "bench"): Promise<string> {
-    const made = JSON.parse(await this.cli("users", "create", user, "--output", "json")) as { id: number | string };
-    const key = JSON.parse(
-      await this.cli(
-        ..."preauthkeys create --reusable --expiration 24h --output json --user".split(" "),
-        String(made.id),
-      ),
-    ) as { key: string };
-    return key.key;
+  async createUser(name: string): Promise<{ readonly id: string; readonly name: string }> {
+    const made = JSON.parse(await this.cli("users", "create", name, "--output", "json")) as { id: number | string };
+    return { id: String(made.id), name };
+  }
+
+  /** A key of a fresh user that any number of nodes may use. */
+  async reusableKey(): Promise<string> {
+    return this.#key("--user", (await this.createUser("bench")).id);
+  }
+
+  /** A key that makes any number of nodes with this tag. */
+  taggedKey(tag: string): Promise<string> {
+    return this.#key("--tags", tag);
+  }
+
+  async #key(...owner: readonly string[]): Promise<string> {
+    const common = ["preauthkeys", "create", "--reusable", "--expiration", "24h", "--output", "json"];
+    return (JSON.parse(await this.cli(...common, ...owner)) as { key: string }).key;
   }
 
   usage(): Usage {

@@ -2,7 +2,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { newMeter, type Meter } from "../sim/meter.ts";
-import type { SimAnswer, SimCommand } from "./protocol.ts";
+import type { Layout, SimAnswer, SimCommand } from "./protocol.ts";
 
 /** Clients of one process; beyond it a second core is worth more than the shared decoding. */
 const clientsPerProcess = 1500;
@@ -46,7 +46,13 @@ export class SimPool {
     this.#processes = processes;
   }
 
-  static async start(count: number, target: { url: string; serverKeyHex: string; authKey: string }): Promise<SimPool> {
+  static async start(target: {
+    readonly url: string;
+    readonly serverKeyHex: string;
+    readonly authKeys: readonly string[];
+    readonly layout: Layout;
+  }): Promise<SimPool> {
+    const count = target.layout.nodes;
     const processes = Math.ceil(count / clientsPerProcess);
     const pool = new SimPool(
       Array.from({ length: processes }, (_, index) => {

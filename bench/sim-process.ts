@@ -3,11 +3,13 @@ import { compareNetmaps } from "../sim/compare.ts";
 import { SimClient, type ReceivedMessage } from "../sim/client.ts";
 import { newMeter } from "../sim/meter.ts";
 import type { NetmapModel } from "../sim/netmap-model.ts";
-import { wallClock, type SimAnswer, type SimCommand } from "./protocol.ts";
+import { keyOf, peersOf, wallClock, type Layout, type SimAnswer, type SimCommand } from "./protocol.ts";
 
 const meter = newMeter();
 let clients: SimClient[] = [];
-let authKey = "";
+let keys: readonly string[] = [];
+let layout: Layout = { nodes: 0, group: 1, hub: false };
+let first = 0;
 /** When the last message of any client came, on performance.now(). */
 let lastMessageAt = 0;
 
@@ -40,11 +42,13 @@ async function run(command: SimCommand): Promise<SimAnswer> {
       init(command);
       return { at: wallClock() };
     case "register":
-      await inParallel(clients, command.concurrency, (client) => client.join({ authKey }));
+      await inParallel(clients, command.concurrency, (client, index) =>
+        client.join({ authKey: keys[keyOf(first + index, layout)] ?? "" }),
+      );
       return { at: wallClock() };
     case "connect":
       await inParallel(clients, command.concurrency, (client) => open(client));
-      await everyoneSees(command.peers);
+      await everyoneSees();
       return { at: wallClock(), nodeIds: clients.map(({ netmap }) => netmap.self?.ID ?? 0) };
     case "move": {
       const started = wallClock();
@@ -60,14 +64,16 @@ async function run(command: SimCommand): Promise<SimAnswer> {
       await quiet(command.ms);
       return { at: wallClock() };
     case "reconnect":
-      return reconnect(command.peers);
+      return reconnect();
+    case "survive":
+      return survive();
     case "stats":
       return { at: wallClock(), meter };
   }
 }
 
 function init(command: Extract<SimCommand, { kind: "init" }>): void {
-  authKey = command.authKey;
+  ({ authKeys: keys, layout, first } = command);
   const serverPublic = Buffer.from(command.serverKeyHex, "hex");
   const url = new URL(command.url);
   clients = Array.from({ length: command.count }, (_, index) => {
@@ -83,8 +89,20 @@ function init(command: Extract<SimCommand, { kind: "init" }>): void {
   });
 }
 
+/** Clients whose stream the server has ended, and who waits for it. */
+const lost = new Set<SimClient>();
+let whenLost: (() => void) | undefined;
+
 function open(client: SimClient): Promise<NetmapModel> {
-  return client.openMap({ onMessage: (received) => noteMessage(client, received) });
+  return client.openMap({
+    onMessage: (received) => noteMessage(client, received),
+    onEnd: (error) => {
+      if (error !== undefined) {
+        lost.add(client);
+        whenLost?.();
+      }
+    },
+  });
 }
 
 function noteMessage(client: SimClient, { at }: ReceivedMessage): void {
@@ -123,20 +141,23 @@ async function awaitEndpoint(): Promise<number> {
   return performance.timeOrigin + expectation.last;
 }
 
-/** Every client has this many peers, and all of them are online. */
-async function everyoneSees(peers: number): Promise<void> {
+/** Every client has all its peers, and all of them are online. */
+async function everyoneSees(): Promise<void> {
+  const expectedPeers = new Map(clients.map((client, index) => [client, peersOf(first + index, layout)]));
   let behind = clients;
-  const deadline = performance.now() + 120_000;
+  const deadline = performance.now() + 180_000;
   while (behind.length > 0) {
     behind = behind.filter(
-      ({ netmap }) => netmap.peers.size !== peers || ![...netmap.peers.values()].every(({ Online }) => Online === true),
+      (client) =>
+        client.netmap.peers.size !== expectedPeers.get(client) ||
+        ![...client.netmap.peers.values()].every(({ Online }) => Online === true),
     );
     if (behind.length > 0) {
       if (performance.now() > deadline) {
         const [one] = behind;
         const online = [...(one?.netmap.peers.values() ?? [])].filter(({ Online }) => Online === true).length;
         throw new Error(
-          `${behind.length} clients do not see ${peers} peers online; one sees ${one?.netmap.peers.size}, ${online} online`,
+          `${behind.length} clients do not see their peers online; ${one?.hostname} sees ${one?.netmap.peers.size}, ${online} online`,
         );
       }
       await sleep(20);
@@ -151,7 +172,7 @@ async function quiet(ms: number): Promise<void> {
   }
 }
 
-async function reconnect(peers: number): Promise<SimAnswer> {
+async function reconnect(): Promise<SimAnswer> {
   const before = clients.map(({ netmap }) => netmap);
   for (const client of clients) {
     client.closeMap();
@@ -159,7 +180,7 @@ async function reconnect(peers: number): Promise<SimAnswer> {
   }
   await Promise.all(clients.map((client) => retry(() => open(client))));
   const at = wallClock();
-  await everyoneSees(peers);
+  await everyoneSees();
   await quiet(1000);
   const samples: string[] = [];
   let differences = 0;
@@ -177,12 +198,29 @@ async function reconnect(peers: number): Promise<SimAnswer> {
   return { at, differences, samples, compared };
 }
 
-async function retry<Value>(attempt: () => Promise<Value>): Promise<Value> {
+/** Resolves when every client has lost its stream, as when the server is killed, and has its peers again. */
+async function survive(): Promise<SimAnswer> {
+  lost.clear();
+  await new Promise<void>((done) => {
+    whenLost = () => {
+      if (lost.size === clients.length) {
+        whenLost = undefined;
+        done();
+      }
+    };
+  });
+  await Promise.all(clients.map((client) => retry(() => open(client), 600)));
+  const at = wallClock();
+  await everyoneSees();
+  return { at };
+}
+
+async function retry<Value>(attempt: () => Promise<Value>, most = 20): Promise<Value> {
   for (let tries = 1; ; tries++) {
     try {
       return await attempt();
     } catch (error) {
-      if (tries === 20) {
+      if (tries === most) {
         throw error;
       }
       await sleep(50 + Math.random() * 200);
@@ -193,13 +231,16 @@ async function retry<Value>(attempt: () => Promise<Value>): Promise<Value> {
 async function inParallel<Item>(
   items: readonly Item[],
   concurrency: number,
-  work: (item: Item) => Promise<unknown>,
+  work: (item: Item, index: number) => Promise<unknown>,
 ): Promise<void> {
   let next = 0;
   const lane = async (): Promise<void> => {
-    for (let item = items[next++]; item !== undefined; item = items[next++]) {
-      const current = item;
-      await retry(() => work(current));
+    while (next < items.length) {
+      const index = next++;
+      const item = items[index];
+      if (item !== undefined) {
+        await retry(() => work(item, index));
+      }
     }
   };
   await Promise.all(Array.from({ length: concurrency }, lane));

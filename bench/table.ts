@@ -6,10 +6,12 @@ type Labels = Readonly<Record<string, { readonly label: string; readonly unit: s
 /** Growth is the exponent e in mark ~ nodes^e between the smallest and the largest size. */
 export function meshTable(results: readonly MeshResult[], labels: Labels): string {
   const header = ["", "unit", ...results.map(({ nodes }) => `${nodes} nodes`), ...factorNames(results), "exponent"];
-  const rows = Object.entries(labels).map(([name, { label, unit }]) => {
-    const values = results.map(({ marks }) => marks[name] ?? NaN);
-    return [label, unit, ...values.map(number), ...factors(values), exponent(results, name)];
-  });
+  const rows = Object.entries(labels)
+    .filter(([name]) => results.some(({ marks }) => name in marks))
+    .map(([name, { label, unit }]) => {
+      const values = results.map(({ marks }) => marks[name] ?? NaN);
+      return [label, unit, ...values.map(number), ...factors(values), exponent(results, name)];
+    });
   return align([header, ...rows]);
 }
 
