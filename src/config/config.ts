@@ -222,7 +222,7 @@ export interface CliOnlyConfig {
   readonly disableCheckUpdates: boolean;
 }
 
-/** One thing to say about a key. The text names no secret. */
+/** One thing to say about a key. The text shows no secret; of warnings and errors it names the key itself. */
 export interface Finding {
   /** Dotted, as in the file; or the environment variable. "" speaks of the file as a whole. */
   readonly key: string;

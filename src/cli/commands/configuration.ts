@@ -14,7 +14,7 @@ export async function loadFull(run: Invocation): Promise<LoadedConfig> {
 
 function findingText(finding: Finding, file: string | undefined): string {
   const place = finding.line === null || file === undefined ? "" : `${file}:${finding.line}: `;
-  return `${place}${finding.key === "" ? "" : `${finding.key}: `}${finding.text}`;
+  return place + finding.text;
 }
 
 export function noteWarnings(run: Invocation, { findings, file }: LoadedConfig): void {
