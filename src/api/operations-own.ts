@@ -10,6 +10,7 @@ import type { Json } from "../wire/tailcfg.ts";
 import { operation } from "./operation.ts";
 import type { Operation } from "./operation.ts";
 import { nodeAnswer } from "./operations-nodes.ts";
+import { policyFault } from "./operations-policy.ts";
 import {
   FormatPolicy,
   GetNodeDetails,
@@ -138,7 +139,7 @@ const rollbackPolicy = operation(RollbackPolicy, async ({ tailnet, policySource 
   const set = await tailnet.setPolicy(actor, earlier.text);
   return set.ok
     ? answer({ policy: set.value.text, updatedAt: set.value.setAt })
-    : refusal(set.error, {}, "setting policy: ");
+    : refusal(policyFault(set.error), {}, "setting policy: ");
 });
 
 const formatPolicy = operation(FormatPolicy, (_deps, { policy }) => {

@@ -1,5 +1,5 @@
 // The policy as a text, and the server's health.
-import type { PolicyVersion, TailnetCommands } from "../tailnet/contract.ts";
+import type { CommandError, PolicyVersion, TailnetCommands } from "../tailnet/contract.ts";
 import { CheckPolicy, GetPolicy, Health, SetPolicy } from "./calls.ts";
 import { operation } from "./operation.ts";
 import type { Operation } from "./operation.ts";
@@ -11,6 +11,12 @@ export async function latestPolicy(tailnet: TailnetCommands): Promise<PolicyVers
     (latest, version) => (latest === undefined || version.id > latest.id ? version : latest),
     undefined,
   );
+}
+
+/** headscale says of a text that cannot be read or used that it was parsing it; failing tests speak for themselves. */
+export function policyFault(error: CommandError): CommandError {
+  const named = error.code !== "invalid" || /^(?:parsing policy|test\(s\) failed)/.test(error.text);
+  return named ? error : { ...error, text: `parsing policy: ${error.text}` };
 }
 
 const getPolicy = operation(GetPolicy, async ({ tailnet, policySource }) => {
@@ -33,12 +39,12 @@ const setPolicy = operation(SetPolicy, async ({ tailnet, policySource }, { polic
   const set = await tailnet.setPolicy(actor, policy);
   return set.ok
     ? answer({ policy: set.value.text, updatedAt: set.value.setAt })
-    : refusal(set.error, { invalid: "Unknown" }, "setting policy: ");
+    : refusal(policyFault(set.error), { invalid: "Unknown" }, "setting policy: ");
 });
 
 const checkPolicy = operation(CheckPolicy, async (deps, { policy }) => {
   const checked = await deps.checkPolicy(policy);
-  return checked.ok ? answer({ warnings: checked.value }) : refusal(checked.error);
+  return checked.ok ? answer({ warnings: checked.value }) : refusal(policyFault(checked.error));
 });
 
 const health = operation(Health, async ({ databaseHealthy }) =>

@@ -386,7 +386,10 @@ test("generate private-key makes a key of the right form", () =>
 test("version has four lines, and headscale's keys for programs", () =>
   inWorld(async ({ cli }) => {
     const { stdout } = await cli("version", { programName: "headscale" });
-    assert.match(stdout, /^headscale version \S+\ncommit: \S+\nbuild time: .+\nbuilt with: \S+ \S+\/\S+\n$/);
+    assert.match(
+      stdout,
+      /^headscale version v0\.29\.2-hawser\.\S+\ncommit: \S+\nbuild time: .+\nbuilt with: \S+ \S+\/\S+\n$/,
+    );
     const parsed = JSON.parse((await cli("version -o json")).stdout) as Record<string, unknown>;
     assert.deepEqual(Object.keys(parsed), ["version", "commit", "buildTime", "go", "dirty"]);
     assert.match((await cli("version -o yaml")).stdout, /^version: .*\ncommit: .*\nbuildtime: .*\ngo:\n {4}version: /);

@@ -42,7 +42,7 @@ test("commands that talk to a server load no server code and no package", () => 
         .filter((name) => !name.startsWith("cli/") && !name.startsWith("node:") && !name.endsWith(".json"))
         .filter(
           (name) =>
-            !/^api\/(call|calls|own-calls|message|messages|own-messages|rpc-error|json-dialect|timestamp)\.ts$/.test(
+            !/^api\/(build-info|call|calls|own-calls|message|messages|own-messages|rpc-error|json-dialect|timestamp)\.ts$/.test(
               name,
             ),
         ),

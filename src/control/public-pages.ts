@@ -15,7 +15,7 @@ export interface PublicPagesOptions {
   readonly pending: Pick<Pending, "get">;
   /** Resolves when the store answers. */
   readonly checkHealth: () => Promise<void>;
-  readonly version: Readonly<Record<string, string | boolean>>;
+  readonly version: object;
   readonly uuid: () => string;
   /** The command people type. */
   readonly program: string;

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import packageJson from "../../package.json" with { type: "json" };
+import { versionDocument } from "../api/build-info.ts";
 import { createApi, type Api } from "../api/index.ts";
 import type { Config } from "../config/config.ts";
 import { createListener, type Listener } from "../control/listener.ts";
@@ -84,14 +85,14 @@ async function openMain(
   tls: TlsPair | undefined,
 ): Promise<AddressInfo> {
   const { config } = startup;
-  const { name, version } = packageJson;
+  const { name } = packageJson;
   const pages = publicPages({
     serverUrl: config.serverUrl,
     noiseKey: machineKeyText(foundation.noiseKey.publicRaw),
     legacyKey: legacyKeyOf(foundation.noiseKey),
     pending: nodes.pending,
     checkHealth: () => foundation.checkHealth(),
-    version: { version, name, runtime: `node ${process.version}` },
+    version: versionDocument(),
     uuid: randomUUID,
     program: name,
   });

@@ -1,8 +1,8 @@
 // What concerns the program itself: health, version, keys.
 import { generateKeyPairSync } from "node:crypto";
+import { buildInfo, compatibleVersion } from "../../api/build-info.ts";
 import { Health } from "../../api/calls.ts";
 import { HealthResponse } from "../../api/messages.ts";
-import { buildInfo } from "../build-info.ts";
 import { CliError } from "../cli-error.ts";
 import type { Invocation } from "../invocation.ts";
 import { one, plain } from "../output-shapes.ts";
@@ -13,19 +13,20 @@ export async function health(run: Invocation): Promise<void> {
   run.answer(one(HealthResponse, response), "");
 }
 
+/** Called as headscale, it names the release of headscale that it stands for: scripts compare it. */
 export function version(run: Invocation): Promise<void> {
-  const { version: number, commit, buildTime, runtime, os, arch } = buildInfo();
-  const go = { version: runtime, os, arch };
+  const info = { ...buildInfo(), ...(run.programName === "headscale" ? { version: compatibleVersion() } : {}) };
+  const { version: number, commit, buildTime, go, dirty } = info;
   const lines = [
     `${run.programName} version ${number}`,
     `commit: ${commit}`,
     `build time: ${buildTime}`,
-    `built with: ${runtime} ${os}/${arch}`,
+    `built with: ${go.version} ${go.os}/${go.arch}`,
   ];
   run.answer(
     plain(
-      { version: number, commit, buildTime, go, dirty: false },
-      { version: number, commit, buildtime: buildTime, go, dirty: false },
+      { version: number, commit, buildTime, go, dirty },
+      { version: number, commit, buildtime: buildTime, go, dirty },
     ),
     lines.join("\n"),
   );
