@@ -74,7 +74,10 @@ export async function readSource(found: FoundFile | undefined): Promise<ConfigSo
   }
   const { readYaml } = await import("./yaml-source.ts");
   const { root, faults } = readYaml(text);
-  return { root, faults: faults.map(({ line, text }) => fileFault(line, `${found.path}: ${text}`)) };
+  return {
+    root,
+    faults: faults.map(({ line, text }) => fileFault(line, line === null ? `${found.path}: ${text}` : text)),
+  };
 }
 
 function fileFault(line: number | null, text: string): Finding {
