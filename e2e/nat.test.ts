@@ -11,6 +11,7 @@ import { programsOrReason } from "./plain-tailnet.ts";
 const programs = programsOrReason();
 const skip = typeof programs === "string" ? programs : false;
 let lab: Lab;
+let control: Control;
 let left: Client;
 let right: Client;
 const gateways: Host[] = [];
@@ -20,7 +21,7 @@ before(async () => {
     return;
   }
   lab = new Lab("nat");
-  const control = new Control(lab.host("control", { net: "198.51.100.1/24" }), {
+  control = new Control(lab.host("control", { net: "198.51.100.1/24" }), {
     serverUrl: "http://198.51.100.1:8080",
   });
   await control.start();
@@ -80,6 +81,18 @@ test("with UDP blocked, traffic goes through our relay", { skip }, async () => {
   // Real packets, not only discovery: ICMP inside the tunnel.
   await until("real packets pass", 30, async () => {
     const ping = await left.host.run("ping", ["-c", "2", "-W", "3", address], { check: false });
+    return ping.status === 0 ? true : undefined;
+  });
+});
+
+test("a restart of the server interrupts relayed traffic for seconds only", { skip }, async () => {
+  const address = await right.address();
+  assert.equal(await control.server?.stop("SIGTERM"), 0, control.server?.output ?? "");
+  const cut = await left.host.run("ping", ["-c", "1", "-W", "1", address], { check: false });
+  assert.notEqual(cut.status, 0, "there is no other path");
+  await control.start();
+  await until("real packets pass again", 15, async () => {
+    const ping = await left.host.run("ping", ["-c", "1", "-W", "1", address], { check: false });
     return ping.status === 0 ? true : undefined;
   });
 });
