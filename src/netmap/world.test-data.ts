@@ -144,9 +144,9 @@ export class World<Tailnet extends NetmapTailnet> implements MapEdge {
     this.run(1000);
   }
 
-  /** What differs between what the session has and what it should have; empty when nothing does. */
-  faultsOf(session: TestSession): string[] {
-    const expected = expectedNetmap(this.tailnet, this.settings, session, this.now);
+  /** What differs between what the session has and what it should have had at a time; empty when nothing does. */
+  faultsOf(session: TestSession, at = this.now): string[] {
+    const expected = expectedNetmap(this.tailnet, this.settings, session, at);
     const { client } = session;
     if (expected === undefined) {
       return ["the node is gone and the session is not"];
@@ -175,10 +175,10 @@ export class World<Tailnet extends NetmapTailnet> implements MapEdge {
   }
 
   /** Of all sessions that are not blocked, and read. */
-  faults(): string[] {
+  faults(at = this.now): string[] {
     return [...this.sessions.values()]
       .filter(({ blocked, deaf }) => !blocked && !deaf)
-      .flatMap((session) => this.faultsOf(session));
+      .flatMap((session) => this.faultsOf(session, at));
   }
 }
 
