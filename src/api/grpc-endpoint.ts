@@ -4,7 +4,7 @@
 import { createServer as createHttpServer } from "node:http";
 import type { RequestListener } from "node:http";
 import { createSecureServer, createServer as createHttp2Server } from "node:http2";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { Http2SecureServer, Http2Server, Http2ServerRequest, Http2ServerResponse, Http2Session } from "node:http2";
 import { createServer as createNetServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import type { GrpcHandler } from "./grpc/handler.ts";
@@ -19,15 +19,26 @@ const http2Limits = {
 
 type LoadHandler = () => Promise<GrpcHandler>;
 
-export type Http2Connections = (socket: Socket) => void;
+export interface GrpcConnections {
+  readonly take: (socket: Socket) => void;
+  /** Idle sessions end now, the others with their last answer. */
+  readonly close: () => void;
+}
 
 /** Serves gRPC on plain connections that are handed over. */
-export function grpcConnections(load: LoadHandler): Http2Connections {
+export function grpcConnections(load: LoadHandler): GrpcConnections {
   const server = createHttp2Server(http2Limits, lazily(load));
   server.on("sessionError", () => undefined);
-  return (socket) => {
-    server.emit("connection", socket);
-  };
+  return { take: (socket) => void server.emit("connection", socket), close: closerOf(server) };
+}
+
+function closerOf(server: Http2Server | Http2SecureServer): () => void {
+  const sessions = new Set<Http2Session>();
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+  });
+  return () => sessions.forEach((session) => session.close());
 }
 
 function lazily(load: LoadHandler): (request: Http2ServerRequest, response: Http2ServerResponse) => void {
@@ -60,7 +71,7 @@ export interface GrpcListener {
 export async function listenGrpc({ host, port, tls, loadHandler, onRest }: GrpcListenOptions): Promise<GrpcListener> {
   const open = new Set<Socket>();
   const grpc = lazily(loadHandler);
-  const server = tls === undefined ? plainServer() : tlsServer(tls);
+  const { server, endSessions } = tls === undefined ? plainServer() : tlsServer(tls);
   server.on("connection", (socket: Socket) => {
     open.add(socket);
     socket.once("close", () => open.delete(socket));
@@ -76,10 +87,11 @@ export async function listenGrpc({ host, port, tls, loadHandler, onRest }: GrpcL
 
   function plainServer() {
     const rest = createHttpServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, onRest);
-    const onHttp2 = grpcConnections(loadHandler);
-    return createNetServer((socket) => {
-      splitProtocols(socket, { onHttp1: (own) => rest.emit("connection", own), onHttp2 });
+    const connections = grpcConnections(loadHandler);
+    const server = createNetServer((socket) => {
+      splitProtocols(socket, { onHttp1: (own) => rest.emit("connection", own), onHttp2: connections.take });
     });
+    return { server, endSessions: connections.close };
   }
 
   function tlsServer(own: { readonly cert: string; readonly key: string }) {
@@ -94,7 +106,7 @@ export async function listenGrpc({ host, port, tls, loadHandler, onRest }: GrpcL
     });
     secure.on("sessionError", () => undefined);
     secure.on("tlsClientError", () => undefined);
-    return secure;
+    return { server: secure, endSessions: closerOf(secure) };
   }
 
   return {
@@ -102,6 +114,7 @@ export async function listenGrpc({ host, port, tls, loadHandler, onRest }: GrpcL
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
+        endSessions();
         setTimeout(() => open.forEach((socket) => socket.destroy()), 500).unref();
       }),
   };

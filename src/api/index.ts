@@ -110,10 +110,10 @@ export function createApi(options: ApiOptions): Api {
       return false;
     },
     async listenLocal(path, mode) {
-      const onHttp2 = grpcConnections(() => grpcHandler(false));
+      const grpc = grpcConnections(() => grpcHandler(false));
       const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
         answer(request, response, localCaller);
-      listeners.push(await listenLocal({ path, mode, onRequest, onHttp2 }));
+      listeners.push(await listenLocal({ path, mode, onRequest, onHttp2: grpc.take, closeHttp2: grpc.close }));
     },
     async listenGrpc(where) {
       const onRest = (request: IncomingMessage, response: ServerResponse): void => answerRemote(request, response);

@@ -20,6 +20,7 @@ async function inFolder(check: (path: string, listen: () => Promise<LocalSocket>
         mode: 0o660,
         onRequest: (_request, response) => response.end("one"),
         onHttp2: (own) => own.end("two"),
+        closeHttp2: () => undefined,
       });
       open.push(socket);
       return socket;

@@ -15,6 +15,8 @@ export interface LocalSocketOptions {
   readonly onRequest: RequestListener;
   /** Takes over a connection that starts with HTTP/2's preface. */
   readonly onHttp2: (socket: Socket) => void;
+  /** Asks the connections that were taken over to end. */
+  readonly closeHttp2: () => void;
 }
 
 export interface LocalSocket {
@@ -26,7 +28,13 @@ export class SocketInUse extends Error {
 }
 
 /** Throws SocketInUse when another server answers there, and what the file system says when the place cannot be used. */
-export async function listenLocal({ path, mode, onRequest, onHttp2 }: LocalSocketOptions): Promise<LocalSocket> {
+export async function listenLocal({
+  path,
+  mode,
+  onRequest,
+  onHttp2,
+  closeHttp2,
+}: LocalSocketOptions): Promise<LocalSocket> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await removeStale(path);
   const http = createHttpServer({ requestTimeout: 60_000, headersTimeout: 10_000 }, onRequest);
@@ -43,6 +51,7 @@ export async function listenLocal({ path, mode, onRequest, onHttp2 }: LocalSocke
       new Promise((resolve) => {
         server.close(() => resolve());
         http.closeIdleConnections();
+        closeHttp2();
         // What is under way gets a moment; a client that sits on an idle connection does not hold the server up.
         setTimeout(() => open.forEach((socket) => socket.destroy()), 500).unref();
       }),
