@@ -6,7 +6,9 @@ import { compareAddr } from "../ip/index.ts";
 import type { NodeId, UserId } from "../wire/ids.ts";
 import type { FilterRule, SSHRule } from "../wire/tailcfg.ts";
 import type { PolicyChange, PolicyEngine, PolicyNode, PolicyUser, PolicyView } from "./engine.ts";
-import { compilePolicy, formatProblems } from "./index.ts";
+import { explainLogin, partyOf } from "./explain.ts";
+import { explainPacket } from "./explain-packet.ts";
+import { CompiledEngine, compilePolicy, formatProblems } from "./index.ts";
 import { allows, isPublic, mayLogin, mayReach, ownAddresses, type Packet } from "./naive.test-data.ts";
 import { addr, arbitraryChange, arbitraryWorld, type ArbitraryWorld } from "./worlds.test-data.ts";
 
@@ -93,7 +95,7 @@ test("the filter a node is given lets a packet through exactly when the policy's
         }
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 60 },
   );
 });
 
@@ -117,7 +119,37 @@ test("nodes see each other exactly when either may reach the other", () => {
         }
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
+  );
+});
+
+test("an explanation says allowed exactly when the filter lets the packet through, and gives a reason when not", () => {
+  fc.assert(
+    fc.property(arbitraryWorld, (world) => {
+      const engine = compile(world);
+      assert.ok(engine instanceof CompiledEngine);
+      const addresses = [...world.nodes.flatMap(ownAddresses), ...strangers];
+      for (const at of engine.entries()) {
+        const filter = engine.filterOf(at.node.id);
+        for (const dst of addresses.filter((each) => arrivesAt(at.node, each))) {
+          const own = ownAddresses(at.node).some((each) => compareAddr(each, dst) === 0);
+          for (const src of addresses.filter(({ family }) => family === dst.family)) {
+            const query = { src: partyOf(engine, src), dst, at, port: 443, protocol: 6 };
+            const { allowed, by, misses, reasons } = explainPacket(engine, query, own);
+            assert.equal(allowed, filterAllows(filter, { src, dst, protocol: 6, port: 443 }));
+            assert.equal(allowed, by.length > 0);
+            assert.ok(allowed || misses.length > 0 || reasons.length > 0);
+          }
+        }
+      }
+      for (const from of engine.entries()) {
+        for (const to of engine.entries()) {
+          const { allowed } = explainLogin(engine, from, to, "root");
+          assert.equal(allowed, sshAllows(engine.sshOf(to.node.id), from.node, "root"));
+        }
+      }
+    }),
+    { numRuns: 60 },
   );
 });
 
@@ -147,7 +179,7 @@ test("the SSH rules a node is given let a login through exactly when the policy'
         }
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 60 },
   );
 });
 
@@ -229,7 +261,7 @@ test("after any changes the engine answers as one made afresh, and has named eve
         checkEffect(engine, { before, views, seen, ids, effect, present: model.nodes });
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 120 },
   );
 });
 
