@@ -4,6 +4,7 @@ import { userInfo } from "node:os";
 import { parseArgs } from "node:util";
 import { loadConfig } from "../src/config/load.ts";
 import type { Config } from "../src/config/config.ts";
+import { guardProcess } from "../src/ops/fault-guard.ts";
 import { createLogger, type Logger } from "../src/ops/logger.ts";
 import { type RunningServer, StartError, startServer } from "../src/server.ts";
 import type { Actor } from "../src/tailnet/contract.ts";
@@ -30,6 +31,7 @@ async function main(): Promise<void> {
     return;
   }
   const log = createLogger(config.log);
+  guardProcess(log, () => process.exit(70));
   let server: RunningServer;
   try {
     server = await startServer(config, { log });
@@ -69,8 +71,14 @@ async function readConfig(file: string | undefined): Promise<Config | undefined>
 }
 
 function stopOnSignals(server: RunningServer, log: Logger): void {
+  let isStopping = false;
   for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) {
     process.on(signal, () => {
+      if (isStopping) {
+        // Whoever asks twice does not want to wait.
+        process.exit(1);
+      }
+      isStopping = true;
       void server.stop().then(
         () => process.exit(0),
         (error: unknown) => {

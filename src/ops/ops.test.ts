@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { createFaultGuard } from "./fault-guard.ts";
 import { createLogger } from "./logger.ts";
 import { startMetricsListener } from "./metrics-listener.ts";
 import { createMetrics } from "./metrics.ts";
@@ -128,4 +129,15 @@ test("a lock is held by one living process and taken over from a dead one", (con
     taken.lock.release();
     assert.equal(existsSync(path), false);
   }
+});
+
+test("single faults are logged and survived, a storm of them is not", () => {
+  const { lines, logger } = written("json");
+  let now = 1e6;
+  const guard = createFaultGuard(logger, () => now);
+  const storm = Array.from({ length: 21 }, (_, index) => guard.note(new Error(`fault ${index}`)));
+  assert.deepEqual([storm.slice(0, 20).every(Boolean), storm[20]], [true, false]);
+  assert.match(lines[0] ?? "", /fault 0.*ops\.test\.ts/);
+  now += 61_000;
+  assert.equal(guard.note("later"), true);
 });

@@ -38,6 +38,8 @@ export async function startPolicyPart(options: {
   }
 
   let tried: string | undefined;
+  /** Somebody asked for this look and wants an answer. */
+  let asked = false;
 
   async function load(): Promise<void> {
     let text: string;
@@ -52,7 +54,10 @@ export async function startPolicyPart(options: {
     }
     tried = text;
     if (text === (tailnet.policyVersion?.text ?? "") && tailnet.policyProblem === undefined) {
-      log.info({ path }, path === "" ? "no policy file is configured: everything is allowed" : "policy unchanged");
+      if (asked) {
+        log.info({ path }, path === "" ? "no policy file is configured: everything is allowed" : "policy unchanged");
+      }
+      asked = false;
       return;
     }
     const outcome = await tailnet.setPolicy(server, text);
@@ -78,6 +83,7 @@ export async function startPolicyPart(options: {
   return {
     async reload() {
       tried = undefined;
+      asked = true;
       await look();
     },
     readFile: () => readPolicyFile(path),

@@ -21,6 +21,8 @@ export async function serve(run: Invocation): Promise<void> {
     }
     throw fault;
   }
+  const { guardProcess } = await import("../../ops/fault-guard.ts");
+  guardProcess(server.log, () => process.exit(70));
   run.note(`serving ${server.config.serverUrl}`);
   for (const place of server.listening) {
     run.note(`  ${place}`);
