@@ -282,6 +282,12 @@ const policyCommands: Group = {
       flags: [policyFile, bypass],
     }),
     leaf(
+      "mode",
+      "Print where the policy lives: file or database",
+      async (run) => (await configuration()).policyMode(run),
+      { hidden: true },
+    ),
+    leaf(
       "test",
       "Run the tests of the policy in force, or of a file",
       async (run) => (await policy()).testPolicy(run),
@@ -397,6 +403,15 @@ const databaseCommands: Group = {
 
 /** Words that other guides use, and that never were or no longer are commands. */
 const olderCommands: readonly (Leaf | Group)[] = [
+  leaf(
+    "configdump",
+    "Older form of doctor config",
+    async (run) => {
+      run.note("note: today's spelling is: doctor config");
+      await (await configuration()).doctorConfig(run);
+    },
+    { aliases: ["dumpConfig"], hidden: true },
+  ),
   {
     kind: "group",
     name: "acl",

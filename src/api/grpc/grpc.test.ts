@@ -130,6 +130,19 @@ test("over TCP every call needs a key, with headscale's reasons", () =>
     assert.deepEqual(await remote(`Bearer ${world.apiKey}`)("ListUsers"), { users: [] });
   }));
 
+test("a scoped key does over gRPC what its scopes say", () =>
+  withClients(async ({ world, remote }) => {
+    const made = await world.rest("POST", "/api/v1/apikey", { scopes: ["users:read"] });
+    const scoped = remote(`Bearer ${(made.body as { apiKey: string }).apiKey}`);
+    assert.deepEqual(await scoped("ListUsers"), { users: [] });
+    await refused(
+      scoped("CreateUser", { name: "x" }),
+      Code.PermissionDenied,
+      "this API key lacks the scope users:write",
+    );
+    await refused(scoped("ListNodes"), Code.PermissionDenied, "this API key lacks the scope nodes:read");
+  }));
+
 test("the gRPC address answers REST too", () =>
   withClients(async ({ world, port }) => {
     const response = await fetch(`http://127.0.0.1:${port}/api/v1/user`, {

@@ -61,3 +61,13 @@ export async function doctorConfig(run: Invocation): Promise<void> {
     throw new CliError("the server would not start with this configuration");
   }
 }
+
+export async function policyMode(run: Invocation): Promise<void> {
+  const loaded = await loadFull(run);
+  if (loaded.config === undefined) {
+    throw new CliError(`loading configuration: ${faults(loaded)}`);
+  }
+  const { mode, path } = loaded.config.policy;
+  const file = path === "" ? "(none: everything is allowed)" : path;
+  run.answer(plain({ mode, path }), mode === "file" ? `file ${file}` : mode);
+}
