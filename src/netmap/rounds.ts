@@ -8,6 +8,10 @@ import type { Teller } from "./teller.ts";
 
 /** Sessions told, or views compared, in one turn of the loop. */
 export const defaultSlice = 300;
+/** A delta made for one session alone takes as long as so many messages that are shared. */
+const ownVariant = 4;
+/** So many peers are compared in the time that one message takes. */
+const comparedPerMessage = 50;
 
 /** Sessions that go the same way. */
 interface Group {
@@ -27,15 +31,18 @@ export interface RoundRoom {
 export function* tellEverybody(room: RoundRoom, from: number, sessions: Iterable<Session>): Generator<void> {
   const { teller, slice } = room;
   let work = 0;
-  for (const group of groupsOf(teller)) {
-    for (let start = 0; start < group.sessions.length;) {
-      const end = start + Math.max(1, slice - work);
-      work += 1 + tellSlice(room, group, from, group.sessions.slice(start, end));
-      start = end;
-      if (work >= slice) {
-        work = 0;
-        yield;
+  for (const was of teller.audiences) {
+    for (const group of groupsOf(teller, was)) {
+      for (let start = 0; start < group.sessions.length;) {
+        const end = start + Math.max(1, slice - work);
+        work += 1 + tellSlice(room, group, from, group.sessions.slice(start, end));
+        start = end;
+        if (work >= slice) {
+          work = 0;
+          yield;
+        }
       }
+      work += Math.ceil(group.now.view.ids.length / comparedPerMessage);
     }
   }
   // Those without peers: their own news is all there is.
@@ -50,21 +57,19 @@ export function* tellEverybody(room: RoundRoom, from: number, sessions: Iterable
   teller.sweep();
 }
 
-function groupsOf(teller: Teller): Iterable<Group> {
-  const groups = new Map<string, Group>();
-  for (const was of teller.audiences) {
-    for (const session of was.sessions) {
-      if (session.blocked) {
-        continue;
-      }
-      const now = (session.stale & own.policy) === 0 ? was : teller.audienceOf(session.node);
-      const key = `${was.view.key} ${now.view.key}`;
-      const group = groups.get(key);
-      if (group === undefined) {
-        groups.set(key, { was, now, sessions: [session] });
-      } else {
-        group.sessions.push(session);
-      }
+/** The sessions of one view, by the view that they have now. */
+function groupsOf(teller: Teller, was: Audience): Iterable<Group> {
+  const groups = new Map<Audience, Group>();
+  for (const session of was.sessions) {
+    if (session.blocked || session.cursor === teller.log.current) {
+      continue;
+    }
+    const now = (session.stale & own.policy) === 0 ? was : teller.audienceOf(session.node);
+    const group = groups.get(now);
+    if (group === undefined) {
+      groups.set(now, { was, now, sessions: [session] });
+    } else {
+      group.sessions.push(session);
     }
   }
   return groups.values();
@@ -73,11 +78,11 @@ function groupsOf(teller: Teller): Iterable<Group> {
 /** Returns how much work it was. */
 function tellSlice(room: RoundRoom, group: Group, from: number, sessions: readonly Session[]): number {
   const { teller, counters } = room;
-  const delta = teller.deltaFor(group.was.view, group.now.view, from);
+  const delta = teller.deltaFor(group.was, group.now, from);
   const together: Session[] = [];
   let work = 0;
   for (const session of sessions) {
-    if (session.closed || session.blocked) {
+    if (session.closed || session.blocked || session.cursor === teller.log.current) {
       continue;
     }
     if (delta === undefined || session.cursor !== from || session.audience !== group.was) {
@@ -99,7 +104,7 @@ function tellSlice(room: RoundRoom, group: Group, from: number, sessions: readon
     }
     for (const message of delta.for(session.node)) {
       counters.deltas++;
-      work++;
+      work += ownVariant;
       teller.sendShared(message, [session]);
     }
   }

@@ -2,12 +2,15 @@
 import type { NodeId } from "../wire/ids.ts";
 import type { SessionId } from "./contract.ts";
 import type { Compression } from "./message.ts";
+import type { PendingChanges } from "./pending.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { View } from "./view.ts";
 
 /** The sessions that have one view, and the view's blocks once somebody needed them. */
 export interface Audience {
   readonly view: View;
+  /** What the view has not been asked about since the newest step; it is when somebody needs it. */
+  due: PendingChanges | undefined;
   readonly sessions: Set<Session>;
   snapshot: Snapshot | undefined;
 }

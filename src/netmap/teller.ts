@@ -158,10 +158,10 @@ export class Teller {
     if (audience === undefined) {
       const view = new View(policy, (id) => this.#tailnet.node(id) !== undefined);
       this.#tellOwners(view, view.ids);
-      audience = { view, sessions: new Set(), snapshot: undefined };
+      audience = { view, due: undefined, sessions: new Set(), snapshot: undefined };
       this.#audiences.set(policy.id, audience);
     }
-    return audience;
+    return this.#fresh(audience);
   }
 
   /** Notes whose profiles everybody with this view has from this step on. */
@@ -174,26 +174,40 @@ export class Teller {
     }
   }
 
-  /** Moves the log and all views on by one step. */
-  step({ nodes, users, peers, everyone }: PendingChanges): void {
-    const step = this.log.append(nodes, users);
+  /** Moves the log on by one step; the views follow when they are needed. */
+  step(changes: PendingChanges): void {
+    for (const audience of this.#audiences.values()) {
+      // One that nobody needed at the last step, because all its sessions are blocked.
+      this.#fresh(audience);
+      audience.due = changes;
+    }
+    this.log.append(changes.nodes, changes.users);
     this.#deltas.clear();
     this.#interned.clear();
-    for (const { view } of this.#audiences.values()) {
-      if (everyone) {
-        view.refreshAll(step);
-        this.#tellOwners(view, view.ids);
-      } else {
-        view.refresh(step, peers);
-        this.#tellOwners(view, peers);
-      }
-      for (const [id, bits] of nodes) {
-        if ((bits & changed.body) !== 0) {
-          this.#tellOwners(view, [id]);
-        }
-      }
-      view.forget(this.log.horizon);
+  }
+
+  /** Brings a view to the newest step. Before, no session of it can have been told anything of that step. */
+  #fresh(audience: Audience): Audience {
+    const { view, due } = audience;
+    if (due === undefined) {
+      return audience;
     }
+    audience.due = undefined;
+    const step = this.log.current;
+    if (due.everyone) {
+      view.refreshAll(step);
+      this.#tellOwners(view, view.ids);
+    } else {
+      view.refresh(step, due.peers);
+      this.#tellOwners(view, due.peers);
+    }
+    for (const [id, bits] of due.nodes) {
+      if ((bits & changed.body) !== 0) {
+        this.#tellOwners(view, [id]);
+      }
+    }
+    view.forget(this.log.horizon);
+    return audience;
   }
 
   join(session: Session, audience: Audience | null): void {
@@ -299,7 +313,6 @@ export class Teller {
     if (!session.expired && !session.omitPeers) {
       const view = new View(this.#tailnet.policy.viewOf(node.id), (id) => this.#tailnet.node(id) !== undefined);
       snapshot = new Snapshot(this.#room, view, this.log.current);
-      session.audience = { view, sessions: new Set(), snapshot };
     }
     const peers = snapshot?.peers(node.id) ?? [];
     const parts = [...this.#ownParts(session, node), ...this.#peerParts(node, snapshot, peers)];
@@ -382,7 +395,8 @@ export class Teller {
 
   /** An expired node is told of no peers. */
   #takePeers(session: Session): void {
-    const ids = session.audience?.view.asOf(session.cursor).ids.filter((id) => id !== session.node) ?? [];
+    const audience = session.audience === null ? undefined : this.#fresh(session.audience);
+    const ids = audience?.view.asOf(session.cursor).ids.filter((id) => id !== session.node) ?? [];
     this.join(session, null);
     if (ids.length > 0) {
       this.#counters.deltas++;
@@ -391,7 +405,9 @@ export class Teller {
   }
 
   /** What brings sessions of `was` with this cursor to `now`; undefined behind the horizon. */
-  deltaFor(was: View, now: View, cursor: number): Delta | undefined {
+  deltaFor(from: Audience, to: Audience, cursor: number): Delta | undefined {
+    const was = this.#fresh(from).view;
+    const now = this.#fresh(to).view;
     const key = `${was.key} ${now.key} ${cursor}`;
     let delta = this.#deltas.get(key);
     if (delta === undefined) {
@@ -435,12 +451,11 @@ export class Teller {
       session.cursor = current;
       return;
     }
-    const was = session.audience.view;
     const audience = moves ? this.audienceOf(node.id) : session.audience;
-    if (was === audience.view && session.cursor === current) {
+    if (session.audience === audience && session.cursor === current) {
       return;
     }
-    const delta = this.deltaFor(was, audience.view, session.cursor);
+    const delta = this.deltaFor(session.audience, audience, session.cursor);
     this.join(session, audience);
     session.cursor = current;
     this.#counters.catchUps++;
