@@ -33,7 +33,7 @@ before(async () => {
     client: lab.host("client", { lan: `${lan.client}/24,fd10::3/64` }),
   };
   for (const host of Object.values(hosts)) {
-    host.addHosts(`${lan.control} control\n`);
+    host.addHosts(`${lan.control} control\nfd10::1 control\n`);
   }
   const tls = selfSigned(`${hosts.control.folder}/tls`, ["control", lan.control]);
   control = new Control(hosts.control, { serverUrl: "https://control" });

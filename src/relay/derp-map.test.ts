@@ -232,6 +232,7 @@ test("the embedded region comes from the server's URL", () => {
     RegionID: 999,
     HostName: "2001:db8::5",
     CertName: "sha256-raw:ab",
+    IPv4: "none",
     IPv6: "2001:db8::5",
     STUNPort: -1,
     DERPPort: 8444,

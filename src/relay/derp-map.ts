@@ -30,8 +30,9 @@ export function embeddedRegion(embedded: EmbeddedRegion): DERPRegion {
   const url = new URL(embedded.serverUrl);
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const literal = addressBytes(host)?.length;
-  const ipv4 = embedded.ipv4 || (literal === 4 ? host : "");
-  const ipv6 = embedded.ipv6 || (literal === 16 ? host : "");
+  // A literal address leaves nothing to look up for the other family: clients then wait for no answer from there.
+  const ipv4 = embedded.ipv4 || (literal === 4 ? host : literal === 16 ? "none" : "");
+  const ipv6 = embedded.ipv6 || (literal === 16 ? host : literal === 4 ? "none" : "");
   const port = embedded.pinned?.port ?? (url.port === "" ? defaultPort(url.protocol) : Number(url.port));
   const node: DERPNode = {
     Name: `${embedded.regionId}a`,

@@ -12,7 +12,10 @@ import { silentLog, type RelayLog } from "./log.ts";
 import { addressBytes } from "./source-address.ts";
 
 export interface StunServerOptions {
-  /** "0.0.0.0:3478" (IPv4), "[::]:3478" or ":3478" (both families), or one address. Port 0 takes a free one. */
+  /**
+   * ":3478", "0.0.0.0:3478" and "[::]:3478" all mean every address of both families: a client with IPv6 loses seconds at
+   * each start when a relay answers over IPv4 alone. Or one address. Port 0 takes a free one.
+   */
   readonly listen: string;
   readonly counters?: RelayCounters;
   readonly clock?: RelayClock;
@@ -32,6 +35,7 @@ export interface StunServer {
 }
 
 type Family = "udp4" | "udp6";
+const wildcards: ReadonlySet<string> = new Set(["", "0.0.0.0", "::"]);
 const rescanMs = 30_000;
 
 /** Starts to listen. It never fails as a whole: what could not be bound is in `problems` and in the log. */
@@ -48,7 +52,7 @@ export async function createStunServer(options: StunServerOptions): Promise<Stun
     return { port: 0, addresses: () => [], problems: [problem], close: () => Promise.resolve() };
   }
   const families = familiesOf(parsed.host);
-  const isWildcard = parsed.host === "" || parsed.host === "0.0.0.0" || parsed.host === "::";
+  const isWildcard = wildcards.has(parsed.host);
   let port = parsed.port;
 
   async function bind(family: Family, address: string, shared: boolean): Promise<void> {
@@ -93,6 +97,9 @@ export async function createStunServer(options: StunServerOptions): Promise<Stun
       await bind(family, address, isWildcard);
     } catch (error) {
       sockets.delete(address);
+      if (isWildcard && isFamilyMissing(error)) {
+        continue;
+      }
       const problem = `STUN cannot listen on ${address} port ${port}: ${error instanceof Error ? error.message : String(error)}`;
       problems.push(problem);
       log("warn", problem);
@@ -135,6 +142,12 @@ export async function createStunServer(options: StunServerOptions): Promise<Stun
   };
 }
 
+/** A host without IPv6 (or without IPv4) is no fault. */
+function isFamilyMissing(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : "";
+  return code === "EAFNOSUPPORT" || code === "EADDRNOTAVAIL" || code === "EINVAL";
+}
+
 function closeSocket(socket: Socket | undefined): Promise<void> {
   return new Promise((done) => {
     if (socket === undefined) {
@@ -157,7 +170,7 @@ export function parseListen(text: string): { readonly host: string; readonly por
 }
 
 function familiesOf(host: string): readonly Family[] {
-  if (host === "" || host === "::") {
+  if (wildcards.has(host)) {
     return ["udp4", "udp6"];
   }
   return [host.includes(":") ? "udp6" : "udp4"];
