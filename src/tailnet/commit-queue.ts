@@ -19,7 +19,7 @@ interface Waiting {
 }
 
 /** More commands than this wait for the next commit: bounds how long one transaction holds the disk. */
-const maxBatch = 1024;
+const maxBatch = 256;
 /** A queue this long means the disk has stopped. */
 const maxWaiting = 100_000;
 
