@@ -15,9 +15,10 @@ import { createPending } from "../src/identity/pending.ts";
 import type { Pending } from "../src/identity/pending.ts";
 import { systemClock } from "../src/identity/clock.ts";
 import { parsePrefix } from "../src/ip/index.ts";
-import { createAllowAll } from "../src/policy/allow-all.ts";
+import { compilePolicy, createAllowAll, formatProblems } from "../src/policy/index.ts";
 import { createMemoryStore } from "../src/store/memory.ts";
 import type { Actor, Tailnet } from "../src/tailnet/contract.ts";
+import { policyNodeOf, policyUserOf } from "../src/tailnet/derive.ts";
 import { createTailnet } from "../src/tailnet/tailnet.ts";
 import type { Node } from "../src/tailnet/model.ts";
 import type { Registration } from "../src/tailnet/contract.ts";
@@ -76,6 +77,7 @@ export async function createAdminWorld(overrides: Partial<ApiOptions> = {}): Pro
   const clock = { ms: worldStart };
   const folder = mkdtempSync(join(tmpdir(), "hawser-admin-"));
   const socketPath = join(folder, "hawser.sock");
+  const settings = { serverUrl: "https://control.example.com" };
   const tailnet = await createTailnet({
     store: createMemoryStore(),
     now: () => clock.ms,
@@ -91,8 +93,10 @@ export async function createAdminWorld(overrides: Partial<ApiOptions> = {}): Pro
     ephemeralTimeout: 120_000,
     offlineGrace: 10_000,
     baseDomain: "example.net",
-    compilePolicy: (text, world) =>
-      text.startsWith("{") ? { ok: true, engine: createAllowAll(world) } : { ok: false, error: "parsing policy: bad" },
+    compilePolicy: (text, world) => {
+      const compiled = compilePolicy(text, { ...world, settings });
+      return compiled.ok ? compiled : { ok: false, error: formatProblems(compiled.errors) };
+    },
     defaultPolicy: (world) => createAllowAll(world),
     closedPolicy: (world) => createAllowAll(world),
   });
@@ -107,12 +111,11 @@ export async function createAdminWorld(overrides: Partial<ApiOptions> = {}): Pro
     clock: { now: () => clock.ms },
     policySource: { mode: "database" },
     databaseHealthy: () => Promise.resolve(true),
-    checkPolicy: (text) =>
-      Promise.resolve(
-        text.startsWith("{")
-          ? { ok: true, value: [] }
-          : { ok: false, error: { code: "invalid", text: "parsing policy: bad" } },
-      ),
+    policyInput: () => ({
+      users: tailnet.users().map(policyUserOf),
+      nodes: tailnet.nodes().map(policyNodeOf),
+      settings,
+    }),
     version: "0.0.0-test",
     onFault: (fault) => {
       faults.push(fault);

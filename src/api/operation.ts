@@ -1,7 +1,8 @@
 // An operation is a call with what it does. Handlers see decoded input and answer with a value or a refusal; transports
 // (REST, gRPC, the Unix socket) authenticate, decode, check scopes and encode.
 import type { Pending } from "../identity/pending.ts";
-import type { Actor, Result, Tailnet } from "../tailnet/contract.ts";
+import type { PolicyInput } from "../policy/index.ts";
+import type { Actor, Tailnet } from "../tailnet/contract.ts";
 import type { AnyCall, Call } from "./call.ts";
 import type { Answer } from "./rpc-error.ts";
 
@@ -26,8 +27,8 @@ export interface OperationDeps {
   readonly policySource: PolicySource;
   /** Whether the store answers within its second. */
   readonly databaseHealthy: () => Promise<boolean>;
-  /** Judges a policy text as `setPolicy` would, tests included, without setting it. The value are warnings. */
-  readonly checkPolicy: (text: string) => Promise<Result<readonly string[]>>;
+  /** All that decides about a policy besides its text, as things are now: for judging one without setting it. */
+  readonly policyInput: () => PolicyInput;
 }
 
 export interface Operation {

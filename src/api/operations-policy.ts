@@ -1,4 +1,5 @@
 // The policy as a text, and the server's health.
+import { compilePolicy, describeProblem, formatProblems } from "../policy/index.ts";
 import type { CommandError, PolicyVersion, TailnetCommands } from "../tailnet/contract.ts";
 import { CheckPolicy, GetPolicy, Health, SetPolicy } from "./calls.ts";
 import { operation } from "./operation.ts";
@@ -42,9 +43,11 @@ const setPolicy = operation(SetPolicy, async ({ tailnet, policySource }, { polic
     : refusal(policyFault(set.error), { invalid: "Unknown" }, "setting policy: ");
 });
 
-const checkPolicy = operation(CheckPolicy, async (deps, { policy }) => {
-  const checked = await deps.checkPolicy(policy);
-  return checked.ok ? answer({ warnings: checked.value }) : refusal(policyFault(checked.error));
+const checkPolicy = operation(CheckPolicy, ({ policyInput }, { policy }) => {
+  const compiled = compilePolicy(policy, policyInput());
+  return compiled.ok
+    ? answer({ warnings: compiled.warnings.map(describeProblem) })
+    : refusal(policyFault({ code: "invalid", text: formatProblems(compiled.errors) }));
 });
 
 const health = operation(Health, async ({ databaseHealthy }) =>

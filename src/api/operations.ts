@@ -1,5 +1,6 @@
 // All operations there are.
 import { authOperations } from "./operations-auth.ts";
+import { explainOperations } from "./operations-explain.ts";
 import { keyOperations } from "./operations-keys.ts";
 import { nodeOperations } from "./operations-nodes.ts";
 import { ownOperations } from "./operations-own.ts";
@@ -14,4 +15,5 @@ export const operations: readonly Operation[] = [
   ...authOperations,
   ...policyOperations,
   ...ownOperations,
+  ...explainOperations,
 ];

@@ -59,3 +59,13 @@ export const ListAudit = call("ListAudit", m.ListAuditRequest, m.ListAuditRespon
   scope: "audit:read",
   about: "Who changed what, newest first.",
 });
+export const ExplainPolicy = call("ExplainPolicy", m.ExplainPolicyRequest, m.ExplainPolicyResponse, {
+  route: "POST /policy/explain",
+  scope: "policy:read",
+  about: "Whether one may reach the other, by which rule, or what is missing.",
+});
+export const PreviewPolicy = call("PreviewPolicy", m.PreviewPolicyRequest, m.PreviewPolicyResponse, {
+  route: "POST /policy/preview",
+  scope: "policy:read",
+  about: "What putting a policy in force would change: who gains and who loses what.",
+});

@@ -85,3 +85,97 @@ export const ListAuditRequest = message("ListAuditRequest", {
   limit: num(2, "At most 1000; left out: 100."),
 });
 export const ListAuditResponse = message("ListAuditResponse", { entries: subs(1, AuditEntry, "Newest first.") });
+
+export const ExplainPolicyRequest = message("ExplainPolicyRequest", {
+  src: str(1, "A node's name or id, an address, a user, group:… or tag:…"),
+  dst: str(2, "The same, with or without :port."),
+  protocol: str(3, "Name or number; left out: any."),
+  sshUser: str(4, "Ask for SSH as this user, too."),
+  policy: str(5, "A draft to ask instead of the policy in force."),
+});
+export const PolicyEnd = message("PolicyEnd", {
+  node: u64(1, "0: an address of no node."),
+  name: str(2),
+  address: str(3),
+  user: str(4),
+  tags: strs(5),
+});
+export const PolicyRuleMatch = message("PolicyRuleMatch", {
+  section: str(1, "acls or grants."),
+  index: num(2, "From 0, in its section."),
+  line: num(3),
+  column: num(4),
+  source: str(5, "The selector that the source is among, as written."),
+  sourceThrough: str(6, "How it is among it."),
+  destination: str(7),
+  destinationThrough: str(8),
+  ports: str(9),
+  posture: str(10),
+});
+export const PolicyRuleMiss = message("PolicyRuleMiss", {
+  section: str(1),
+  index: num(2),
+  line: num(3),
+  column: num(4),
+  missing: str(5, "What alone was missing: port, protocol, posture, destination or source."),
+  text: str(6),
+});
+export const PolicySshAnswer = message("PolicySshAnswer", {
+  allowed: bool(1),
+  action: str(2, "accept or check."),
+  checkPeriodMs: num(3, "0: asked every time."),
+  network: bool(4, "Whether packets get there at all (TCP 22)."),
+  line: num(5, "Of the rule that decides."),
+  source: str(6),
+  misses: strs(7),
+});
+export const PolicyAnswer = message("PolicyAnswer", {
+  allowed: bool(1),
+  src: sub(2, PolicyEnd),
+  dst: sub(3, PolicyEnd),
+  port: num(4, "0: any."),
+  protocol: num(5, "0: any."),
+  by: subs(6, PolicyRuleMatch, "The rules that allow it."),
+  misses: subs(7, PolicyRuleMiss, "When denied: rules that came near, nearest first."),
+  reasons: strs(8, "When denied: what holds for all rules."),
+  router: str(9, "Name of the node that the packets go through."),
+  route: str(10),
+  visible: bool(11, "Whether the source is told of the destination (or its router) at all."),
+  ssh: sub(12, PolicySshAnswer),
+});
+export type PolicyAnswerValue = ValueOf<typeof PolicyAnswer>;
+export const ExplainPolicyResponse = message("ExplainPolicyResponse", {
+  answers: subs(1, PolicyAnswer),
+  more: num(2, "Pairs that were left out because there are too many."),
+});
+
+export const PreviewPolicyRequest = message("PreviewPolicyRequest", { policy: str(1) });
+export const PolicyNodeGroup = message("PolicyNodeGroup", {
+  count: num(1),
+  nodes: strs(2, "The first few names."),
+  users: strs(3),
+  tags: strs(4),
+});
+export const PolicyAccessChange = message("PolicyAccessChange", {
+  src: sub(1, PolicyNodeGroup),
+  dst: sub(2, PolicyNodeGroup),
+  ownDevices: bool(3, "Only between devices of one and the same person."),
+  gained: strs(4),
+  lost: strs(5),
+});
+export type PolicyAccessChangeValue = ValueOf<typeof PolicyAccessChange>;
+export const PolicyAttributeChange = message("PolicyAttributeChange", {
+  nodes: sub(1, PolicyNodeGroup),
+  gained: strs(2),
+  lost: strs(3),
+});
+export const PreviewPolicyResponse = message("PreviewPolicyResponse", {
+  access: subs(1, PolicyAccessChange),
+  ssh: subs(2, PolicyAccessChange),
+  attributes: subs(3, PolicyAttributeChange),
+  pairsGaining: num(4, "Ordered pairs of nodes of which the one may do more to the other."),
+  pairsLosing: num(5),
+  more: num(6, "Changes that are counted but not listed."),
+  warnings: strs(7),
+});
+export type PreviewPolicyValue = ValueOf<typeof PreviewPolicyResponse>;

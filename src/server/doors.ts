@@ -1,14 +1,15 @@
 // The doors of the server: the main listener (nodes, relay, API, pages), the Unix socket, remote gRPC, metrics.
 // Without the first there is no server; the others are done without.
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { versionDocument } from "../api/build-info.ts";
 import { createApi, type Api } from "../api/index.ts";
 import type { Config } from "../config/config.ts";
-import { createListener, type Listener } from "../control/listener.ts";
+import { createListener, type Listener, type UpgradeHandler } from "../control/listener.ts";
 import { publicPages } from "../control/public-pages.ts";
 import { systemClock } from "../identity/clock.ts";
 import { startMetricsListener } from "../ops/metrics-listener.ts";
@@ -69,7 +70,7 @@ function openApi(startup: Startup, { foundation, tailnetPart, nodes, clientAddre
         () => true,
         () => false,
       ),
-    checkPolicy: (text) => Promise.resolve(tailnetPart.check(text)),
+    policyInput: () => tailnetPart.policyInput(),
     version: packageJson.version,
     clientAddress,
     onFault: (fault) => log.error({ fault: faultText(fault) }, "an API call failed by a fault of the server"),
@@ -97,24 +98,51 @@ async function openMain(
     program: name,
   });
   const { derp } = relay;
+  const { threads } = config.control;
+  const log = startup.log.child("control");
+  const upgrades = new Map<string, UpgradeHandler>();
+  if (derp !== undefined) {
+    upgrades.set("/derp", (request, socket, head) => derp.handleUpgrade(request, socket, head));
+  }
+  if (threads === 0) {
+    const ts2021 = nodes.openEdge();
+    upgrades.set("/ts2021", (request, socket, head) => ts2021.upgrade(request, socket, head));
+  }
   const listener = createListener({
     handlers: [relay.handle, (request, response) => api.handle(request, response), pages],
-    upgrades: new Map([
-      ["/ts2021", (...upgrade) => nodes.ts2021.upgrade(...upgrade)],
-      ...(derp === undefined ? [] : [["/derp", derp.handleUpgrade.bind(derp)] as const]),
-    ]),
-    log: startup.log.child("control"),
-    ...(tls === undefined ? {} : { tls }),
+    upgrades,
+    log,
+    ...(tls === undefined || threads > 0 ? {} : { tls }),
   });
-  const bound = await listenMain(listener, config);
   startup.whenStopping(() => listener.close());
-  return bound;
+  if (threads === 0) {
+    return listenMain(config, (host, port) => listener.listen(host, port));
+  }
+  const backend = join(config.dataDir, "edge.sock");
+  await listenBackend(listener, backend);
+  return listenMain(config, async (host, port) => {
+    const bound = await nodes.openEdgeThreads({ host, port, backend, ...(tls === undefined ? {} : { tls }) });
+    return { address: host, port: bound.port, family: host.includes(":") ? "IPv6" : "IPv4" };
+  });
 }
 
-async function listenMain(listener: Listener, config: Config): Promise<AddressInfo> {
+/** Where edge threads bring what is not a node's: for this process alone, so that it may tell who the client is. */
+async function listenBackend(listener: Listener, path: string): Promise<void> {
+  rmSync(path, { force: true });
+  const mask = process.umask(0o177);
+  // The file comes into being in this call; nothing else of this process runs before the mask is back.
+  const listening = listener.listenLocal(path);
+  process.umask(mask);
+  await listening;
+}
+
+async function listenMain(
+  config: Config,
+  listen: (host: string, port: number) => Promise<AddressInfo>,
+): Promise<AddressInfo> {
   const { host, port } = config.listenAddr;
   try {
-    return await listener.listen(host, port);
+    return await listen(host, port);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : "";
     const where = `${host === "" ? "all addresses" : host}, port ${port}`;

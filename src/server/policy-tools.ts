@@ -3,6 +3,7 @@ import type { Config } from "../config/config.ts";
 import type { Logger } from "../ops/logger.ts";
 import type { PolicyEngine } from "../policy/engine.ts";
 import { compilePolicy, createAllowAll, createDenyAll, describeProblem, formatProblems } from "../policy/index.ts";
+import type { PolicyInput } from "../policy/index.ts";
 import { policyNodeOf, policyUserOf } from "../tailnet/derive.ts";
 import type { Result, TailnetReader } from "../tailnet/contract.ts";
 import type { CompiledPolicy, PolicyWorld, TailnetOptions } from "../tailnet/options.ts";
@@ -11,6 +12,8 @@ export interface PolicyTools {
   readonly tailnetOptions: Pick<TailnetOptions, "compilePolicy" | "defaultPolicy" | "closedPolicy">;
   /** Judges a text as setting it would, tests included; the value are warnings. */
   check(text: string, tailnet: TailnetReader): Result<readonly string[]>;
+  /** All that decides about a policy besides its text, as things are now. */
+  input(tailnet: TailnetReader): PolicyInput;
   /** The tailnet has been loaded: from now on no policy means that everything is allowed. */
   loaded(): void;
 }
@@ -33,6 +36,11 @@ export function policyTools(config: Config, log: Logger): PolicyTools {
     return { ok: true, engine: outcome.engine };
   }
 
+  const inputOf = (tailnet: TailnetReader): PolicyInput => ({
+    users: tailnet.users().map(policyUserOf),
+    nodes: tailnet.nodes().map(policyNodeOf),
+    settings,
+  });
   const closedPolicy = (_world: PolicyWorld): PolicyEngine => createDenyAll();
   return {
     tailnetOptions: {
@@ -41,15 +49,12 @@ export function policyTools(config: Config, log: Logger): PolicyTools {
       closedPolicy,
     },
     check(text, tailnet) {
-      const outcome = compilePolicy(text, {
-        users: tailnet.users().map(policyUserOf),
-        nodes: tailnet.nodes().map(policyNodeOf),
-        settings,
-      });
+      const outcome = compilePolicy(text, inputOf(tailnet));
       return outcome.ok
         ? { ok: true, value: outcome.warnings.map(describeProblem) }
         : { ok: false, error: { code: "invalid", text: formatProblems(outcome.errors) } };
     },
+    input: inputOf,
     loaded() {
       starting = false;
     },

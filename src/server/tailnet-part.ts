@@ -1,6 +1,7 @@
 // The tailnet over its store, with the policy that is to be in force.
 import type { Store } from "../tailnet/store.ts";
-import type { Result, Tailnet } from "../tailnet/contract.ts";
+import type { PolicyInput } from "../policy/index.ts";
+import type { Tailnet } from "../tailnet/contract.ts";
 import { createTailnet } from "../tailnet/tailnet.ts";
 import { startPolicyPart, type PolicyPart } from "./policy-part.ts";
 import { policyTools } from "./policy-tools.ts";
@@ -10,8 +11,8 @@ import type { Startup } from "./startup.ts";
 export interface TailnetPart {
   readonly tailnet: Tailnet;
   readonly policy: PolicyPart;
-  /** Judges a policy text as setting it would; the value are warnings. */
-  check(text: string): Result<readonly string[]>;
+  /** All that decides about a policy besides its text, as things are now. */
+  policyInput(): PolicyInput;
 }
 
 /** A node whose stream broke has this long to come back before others are told. */
@@ -42,5 +43,5 @@ export async function openTailnet(startup: Startup, store: Store): Promise<Tailn
   startup.whenStopping(() => policy.close());
   const ticker = setInterval(() => tailnet.tick(), tickEveryMs);
   startup.whenStopping(() => clearInterval(ticker));
-  return { tailnet, policy, check: (text) => tools.check(text, tailnet) };
+  return { tailnet, policy, policyInput: () => tools.input(tailnet) };
 }
