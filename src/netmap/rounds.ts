@@ -29,15 +29,15 @@ export interface RoundRoom {
 
 /** Yields after each slice. The log already stands at the new step; sessions stand at `from`. */
 export function* tellEverybody(room: RoundRoom, from: number, sessions: Iterable<Session>): Generator<void> {
-  const { teller, slice } = room;
+  const { teller } = room;
   let work = 0;
   for (const was of teller.audiences) {
     for (const group of groupsOf(teller, was)) {
-      for (let start = 0; start < group.sessions.length;) {
-        const end = start + Math.max(1, slice - work);
-        work += 1 + tellSlice(room, group, from, group.sessions.slice(start, end));
-        start = end;
-        if (work >= slice) {
+      for (let next = 0; next < group.sessions.length;) {
+        const slice = tellSlice(room, group, from, next, room.slice - work);
+        work += 1 + slice.work;
+        next = slice.next;
+        if (work >= room.slice) {
           work = 0;
           yield;
         }
@@ -49,7 +49,7 @@ export function* tellEverybody(room: RoundRoom, from: number, sessions: Iterable
   for (const session of [...sessions].filter(({ audience, stale }) => audience === null && stale !== 0)) {
     teller.catchUp(session);
     work++;
-    if (work >= slice) {
+    if (work >= room.slice) {
       work = 0;
       yield;
     }
@@ -75,13 +75,25 @@ function groupsOf(teller: Teller, was: Audience): Iterable<Group> {
   return groups.values();
 }
 
-/** Returns how much work it was. */
-function tellSlice(room: RoundRoom, group: Group, from: number, sessions: readonly Session[]): number {
+/** Tells sessions from the `first` on, until about so much work is done. */
+function tellSlice(
+  room: RoundRoom,
+  group: Group,
+  from: number,
+  first: number,
+  budget: number,
+): { readonly work: number; readonly next: number } {
   const { teller, counters } = room;
   const delta = teller.deltaFor(group.was, group.now, from);
   const together: Session[] = [];
   let work = 0;
-  for (const session of sessions) {
+  let next = first;
+  while (next < group.sessions.length && (next === first || work < budget)) {
+    const session = group.sessions[next];
+    next++;
+    if (session === undefined) {
+      continue;
+    }
     if (session.closed || session.blocked || session.cursor === teller.log.current) {
       continue;
     }
@@ -100,6 +112,7 @@ function tellSlice(room: RoundRoom, group: Group, from: number, sessions: readon
     session.cursor = teller.log.current;
     if (!delta.ids.has(session.node)) {
       together.push(session);
+      work += delta.all.length;
       continue;
     }
     for (const message of delta.for(session.node)) {
@@ -108,15 +121,11 @@ function tellSlice(room: RoundRoom, group: Group, from: number, sessions: readon
       teller.sendShared(message, [session]);
     }
   }
-  if (delta === undefined || together.length === 0) {
-    return work;
-  }
-  for (const message of delta.all) {
+  for (const message of together.length === 0 || delta === undefined ? [] : delta.all) {
     counters.deltas += together.length;
-    work += together.length;
     teller.sendShared(message, together);
   }
-  return work;
+  return { work, next };
 }
 
 /**
