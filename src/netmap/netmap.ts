@@ -7,6 +7,7 @@ import type { ChangeListener } from "../tailnet/contract.ts";
 import type { Change, Node } from "../tailnet/model.ts";
 import type { NodeId } from "../wire/ids.ts";
 import type { DERPMap, PingRequest } from "../wire/tailcfg.ts";
+import { Audiences } from "./audiences.ts";
 import { changed } from "./change-log.ts";
 import type { MapEdge, MapSessions, SessionId } from "./contract.ts";
 import { type NetmapCounters, newCounters } from "./counters.ts";
@@ -15,9 +16,9 @@ import { Messages, SharedMessage } from "./message.ts";
 import { type Defer, Pace } from "./pace.ts";
 import { changesOwnRecord, maxHold, peerBits, Pending } from "./pending.ts";
 import { defaultSlice, tellEverybody } from "./rounds.ts";
-import { own, type Session } from "./session.ts";
+import { newSession, own, type Session } from "./session.ts";
 import type { DnsSettings, NetmapSettings, NetmapTailnet } from "./settings.ts";
-import { newSession, Teller } from "./teller.ts";
+import { Teller } from "./teller.ts";
 import { timeText } from "./texts.ts";
 
 export interface NetmapOptions {
@@ -53,15 +54,15 @@ export function createNetmap(options: NetmapOptions): Netmap {
   const now = () => clock.now();
   const counters = newCounters();
   const settings = options.settings;
-  const teller = new Teller({
+  const messages = new Messages(counters);
+  const audiences = new Audiences({
     tailnet,
-    edge,
     settings,
+    messages,
     counters,
-    now,
     ...(options.horizon === undefined ? {} : { horizon: options.horizon }),
   });
-  const messages = new Messages(counters);
+  const teller = new Teller({ tailnet, edge, settings, messages, counters, audiences, now });
   const pending = new Pending(counters);
   const keepAlives = new KeepAlives(now(), random);
   const sessions = new Map<SessionId, Session>();
@@ -93,7 +94,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
       case "node-removed":
         pending.release(change.id, undefined, now());
         pending.peer(change.id);
-        teller.book.removed(change.id);
+        audiences.book.removed(change.id);
         for (const session of byNode.get(change.id) ?? []) {
           deleted.push({ session, last: change.last });
         }
@@ -103,7 +104,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
         return;
       case "user-changed":
       case "user-removed":
-        teller.userChanged(change.id, change.kind === "user-removed");
+        audiences.userChanged(change.id, change.kind === "user-removed");
         pending.user(change.id);
         for (const session of sessions.values()) {
           session.stale |= tailnet.node(session.node)?.userId === change.id ? own.user : 0;
@@ -136,7 +137,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
       return;
     }
     const bits = peerBits(before, node, fields);
-    teller.book.changed(id, bits);
+    audiences.book.changed(id, bits);
     pending.node(id, bits);
     pending.release(id, node, now());
     let stale = changesOwnRecord(before, node, fields) ? own.record : 0;
@@ -183,8 +184,8 @@ export function createNetmap(options: NetmapOptions): Netmap {
     }
     deleted = [];
     const changes = pending.take();
-    const from = teller.log.current;
-    teller.step({ ...changes, nodes: withCapabilities(changes.nodes, changes.everyone ? null : changes.peers) });
+    const from = audiences.log.current;
+    audiences.step({ ...changes, nodes: withCapabilities(changes.nodes, changes.everyone ? null : changes.peers) });
     round = tellEverybody({ tailnet, teller, counters, slice: options.slice ?? defaultSlice }, from, sessions.values());
     const began = now();
     const sent = counters.messages;
@@ -208,9 +209,9 @@ export function createNetmap(options: NetmapOptions): Netmap {
     peers: ReadonlySet<NodeId> | null,
   ): ReadonlyMap<NodeId, number> {
     const all = new Map(nodes);
-    for (const id of peers ?? teller.book.known()) {
-      if (teller.book.capsChanged(id)) {
-        teller.book.changed(id, changed.body);
+    for (const id of peers ?? audiences.book.known()) {
+      if (audiences.book.capsChanged(id)) {
+        audiences.book.changed(id, changed.body);
         all.set(id, (all.get(id) ?? 0) | changed.body);
       }
     }
@@ -234,7 +235,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
   function forget(session: Session): void {
     session.closed = true;
     sessions.delete(session.id);
-    teller.join(session, null);
+    audiences.join(session, null);
     const rest = (byNode.get(session.node) ?? []).filter((other) => other !== session);
     if (rest.length === 0) {
       byNode.delete(session.node);
@@ -242,7 +243,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
       byNode.set(session.node, rest);
     }
     if (round === undefined) {
-      teller.sweep();
+      audiences.sweep();
     }
   }
 

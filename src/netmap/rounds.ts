@@ -31,7 +31,7 @@ export interface RoundRoom {
 export function* tellEverybody(room: RoundRoom, from: number, sessions: Iterable<Session>): Generator<void> {
   const { teller } = room;
   let work = 0;
-  for (const was of teller.audiences) {
+  for (const was of teller.audiences.all) {
     for (const group of groupsOf(teller, was)) {
       for (let next = 0; next < group.sessions.length;) {
         const slice = tellSlice(room, group, from, next, room.slice - work);
@@ -54,17 +54,17 @@ export function* tellEverybody(room: RoundRoom, from: number, sessions: Iterable
       yield;
     }
   }
-  teller.sweep();
+  teller.audiences.sweep();
 }
 
 /** The sessions of one view, by the view that they have now. */
 function groupsOf(teller: Teller, was: Audience): Iterable<Group> {
   const groups = new Map<Audience, Group>();
   for (const session of was.sessions) {
-    if (session.blocked || session.cursor === teller.log.current) {
+    if (session.blocked || session.cursor === teller.audiences.log.current) {
       continue;
     }
-    const now = (session.stale & own.policy) === 0 ? was : teller.audienceOf(session.node);
+    const now = (session.stale & own.policy) === 0 ? was : teller.audiences.of(session.node);
     const group = groups.get(now);
     if (group === undefined) {
       groups.set(now, { was, now, sessions: [session] });
@@ -84,7 +84,7 @@ function tellSlice(
   budget: number,
 ): { readonly work: number; readonly next: number } {
   const { teller, counters } = room;
-  const delta = teller.deltaFor(group.was, group.now, from);
+  const delta = teller.audiences.deltaFor(group.was, group.now, from);
   const together: Session[] = [];
   let work = 0;
   let next = first;
@@ -94,7 +94,7 @@ function tellSlice(
     if (session === undefined) {
       continue;
     }
-    if (session.closed || session.blocked || session.cursor === teller.log.current) {
+    if (session.closed || session.blocked || session.cursor === teller.audiences.log.current) {
       continue;
     }
     if (delta === undefined || session.cursor !== from || session.audience !== group.was) {
@@ -108,8 +108,8 @@ function tellSlice(
         continue;
       }
     }
-    teller.join(session, group.now);
-    session.cursor = teller.log.current;
+    teller.audiences.join(session, group.now);
+    session.cursor = teller.audiences.log.current;
     if (!delta.ids.has(session.node)) {
       together.push(session);
       work += delta.all.length;
@@ -141,7 +141,7 @@ function tellOwnFirst({ tailnet, teller }: RoundRoom, group: Group, session: Ses
   const policyStale = (session.stale & own.policy) !== 0;
   switch (teller.tellOwn(session, node)) {
     case "expired":
-      session.cursor = teller.log.current;
+      session.cursor = teller.audiences.log.current;
       return false;
     case "restarted":
       teller.catchUp(session);
@@ -149,7 +149,7 @@ function tellOwnFirst({ tailnet, teller }: RoundRoom, group: Group, session: Ses
     case "same":
       break;
   }
-  if (policyStale && teller.audienceOf(node.id) !== group.now) {
+  if (policyStale && teller.audiences.of(node.id) !== group.now) {
     // The policy moved on while this round was under way; the next one goes the rest of the way.
     session.stale |= own.policy;
   }

@@ -1,6 +1,6 @@
 // One open map stream as netmap sees it: what it knows, as a cursor, and what has to be looked at again for it.
 import type { NodeId } from "../wire/ids.ts";
-import type { SessionId } from "./contract.ts";
+import type { MapStreamOptions, SessionId } from "./contract.ts";
 import type { Compression } from "./message.ts";
 import type { PendingChanges } from "./pending.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -52,4 +52,28 @@ export interface Session {
   lastSent: number;
   /** Pings that wait for the socket to drain. */
   pings: string[];
+}
+
+/** A session that was told nothing yet. */
+export function newSession(id: SessionId, options: MapStreamOptions): Session {
+  return {
+    id,
+    node: options.node,
+    capVersion: options.capVersion,
+    compression: options.compress,
+    omitPeers: options.omitPeers,
+    audience: null,
+    cursor: 0,
+    stale: 0,
+    expired: false,
+    blocked: false,
+    closed: false,
+    filter: "",
+    ssh: "",
+    dns: "",
+    derp: "",
+    caps: "",
+    lastSent: 0,
+    pings: [],
+  };
 }

@@ -1,39 +1,29 @@
-// Says things to sessions: a full map, what is new of a session's own, and the delta that brings it up to now. Holds
-// the log, the peers' texts and the views that some session has; decides nothing about when.
+// Says things to sessions: a full map, what is new of a session's own, and the delta that brings it up to now. Decides
+// nothing about when.
 import type { Node } from "../tailnet/model.ts";
-import type { NodeId, UserId } from "../wire/ids.ts";
-import { changed, ChangeLog } from "./change-log.ts";
+import type { Audiences } from "./audiences.ts";
 import type { MapEdge, MapMessage, SessionId } from "./contract.ts";
 import type { NetmapCounters } from "./counters.ts";
-import { Delta, type DeltaRoom, differenceBetween } from "./delta.ts";
-import { type Compression, frameMessage, Messages, type Part, SharedMessage } from "./message.ts";
-import { isExpired, ownerOf, profileOf, selfNode } from "./node-picture.ts";
+import { frameMessage, type Messages, type Part, SharedMessage } from "./message.ts";
+import { isExpired, ownerOf, selfNode } from "./node-picture.ts";
 import { OwnTexts } from "./own-texts.ts";
-import { PeerBook } from "./peer-book.ts";
-import type { PendingChanges } from "./pending.ts";
-import { type Audience, own, type Session } from "./session.ts";
+import { own, type Session } from "./session.ts";
 import type { NetmapSettings, NetmapTailnet } from "./settings.ts";
-import { Snapshot, type SnapshotRoom } from "./snapshot.ts";
+import type { Snapshot } from "./snapshot.ts";
 import { timeText } from "./texts.ts";
-import { View } from "./view.ts";
-
-/** Changes that the log holds before sessions behind it start over. */
-const defaultHorizon = 100_000;
-/** Peers in all snapshots together; beyond, those not used for longest go. A peer takes about 0.8 KB. */
-const maxSnapshotPeers = 60_000;
 
 export interface TellerOptions {
   readonly tailnet: NetmapTailnet;
   readonly edge: MapEdge;
   readonly settings: NetmapSettings;
+  readonly messages: Messages;
   readonly counters: NetmapCounters;
+  readonly audiences: Audiences;
   readonly now: () => number;
-  readonly horizon?: number;
 }
 
 export class Teller {
-  readonly log: ChangeLog;
-  readonly book: PeerBook;
+  readonly audiences: Audiences;
   readonly texts: OwnTexts;
   readonly #tailnet: NetmapTailnet;
   readonly #edge: MapEdge;
@@ -41,81 +31,16 @@ export class Teller {
   readonly #messages: Messages;
   readonly #counters: NetmapCounters;
   readonly #now: () => number;
-  readonly #room: SnapshotRoom & DeltaRoom;
-  /** By the id of the policy's view. */
-  readonly #audiences = new Map<number, Audience>();
-  /** In the order of their last use. */
-  readonly #snapshots = new Set<Audience>();
-  readonly #profiles = new Map<UserId, string>();
-  /** Of the newest step, by views and cursor. */
-  readonly #deltas = new Map<string, Delta>();
-  readonly #interned = new Map<string, SharedMessage>();
 
-  constructor({ tailnet, edge, settings, counters, now, horizon = defaultHorizon }: TellerOptions) {
+  constructor({ tailnet, edge, settings, messages, counters, audiences, now }: TellerOptions) {
     this.#tailnet = tailnet;
     this.#edge = edge;
     this.#settings = settings;
     this.#counters = counters;
     this.#now = now;
-    this.#messages = new Messages(counters);
-    this.log = new ChangeLog(horizon);
-    this.texts = new OwnTexts(this.#messages, settings);
-    this.book = new PeerBook(
-      { node: (id) => tailnet.node(id), peerCaps: (id) => tailnet.policy.peerCaps(id) },
-      settings,
-      counters,
-    );
-    this.#room = {
-      messages: this.#messages,
-      book: this.book,
-      counters,
-      profile: (user) => this.#profile(user),
-      ownerOf: (id) => this.#owner(id),
-      isOnline: (id) => tailnet.node(id)?.online === true,
-      intern: (text, make) => this.#intern(text, make),
-    };
-  }
-
-  get audiences(): Iterable<Audience> {
-    return this.#audiences.values();
-  }
-
-  #owner(id: NodeId): UserId | undefined {
-    const node = this.#tailnet.node(id);
-    return node === undefined ? undefined : ownerOf(node);
-  }
-
-  #profile(user: UserId): string | undefined {
-    let text = this.#profiles.get(user);
-    if (text === undefined) {
-      const profile = profileOf(user, this.#tailnet.user(user));
-      if (profile === undefined) {
-        return undefined;
-      }
-      text = JSON.stringify(profile);
-      this.#profiles.set(user, text);
-    }
-    return text;
-  }
-
-  userChanged(user: UserId, gone: boolean): void {
-    this.#profiles.delete(user);
-    for (const { view, snapshot } of this.#audiences.values()) {
-      snapshot?.profilesChanged();
-      if (gone) {
-        view.forgetUser(user);
-      }
-    }
-  }
-
-  #intern(text: string, make: () => SharedMessage): SharedMessage {
-    let message = this.#interned.get(text);
-    if (message === undefined) {
-      message = make();
-      this.#counters.distinctDeltas++;
-      this.#interned.set(text, message);
-    }
-    return message;
+    this.#messages = messages;
+    this.audiences = audiences;
+    this.texts = new OwnTexts(messages, settings);
   }
 
   // Sending.
@@ -150,108 +75,6 @@ export class Teller {
     this.#edge.end(session);
   }
 
-  // Audiences.
-
-  audienceOf(node: NodeId): Audience {
-    const policy = this.#tailnet.policy.viewOf(node);
-    let audience = this.#audiences.get(policy.id);
-    if (audience === undefined) {
-      const view = new View(policy, (id) => this.#tailnet.node(id) !== undefined);
-      this.#tellOwners(view, view.ids);
-      audience = { view, due: undefined, sessions: new Set(), snapshot: undefined };
-      this.#audiences.set(policy.id, audience);
-    }
-    return this.#fresh(audience);
-  }
-
-  /** Notes whose profiles everybody with this view has from this step on. */
-  #tellOwners(view: View, peers: Iterable<NodeId>): void {
-    for (const id of peers) {
-      const owner = this.#owner(id);
-      if (owner !== undefined && view.shareOf(id) !== undefined) {
-        view.tell(owner, this.log.current);
-      }
-    }
-  }
-
-  /** Moves the log on by one step; the views follow when they are needed. */
-  step(changes: PendingChanges): void {
-    for (const audience of this.#audiences.values()) {
-      // One that nobody needed at the last step, because all its sessions are blocked.
-      this.#fresh(audience);
-      audience.due = changes;
-    }
-    this.log.append(changes.nodes, changes.users);
-    this.#deltas.clear();
-    this.#interned.clear();
-  }
-
-  /** Brings a view to the newest step. Before, no session of it can have been told anything of that step. */
-  #fresh(audience: Audience): Audience {
-    const { view, due } = audience;
-    if (due === undefined) {
-      return audience;
-    }
-    audience.due = undefined;
-    const step = this.log.current;
-    if (due.everyone) {
-      view.refreshAll(step);
-      this.#tellOwners(view, view.ids);
-    } else {
-      view.refresh(step, due.peers);
-      this.#tellOwners(view, due.peers);
-    }
-    for (const [id, bits] of due.nodes) {
-      if ((bits & changed.body) !== 0) {
-        this.#tellOwners(view, [id]);
-      }
-    }
-    view.forget(this.log.horizon);
-    return audience;
-  }
-
-  join(session: Session, audience: Audience | null): void {
-    if (session.audience !== audience) {
-      session.audience?.sessions.delete(session);
-      session.audience = audience;
-      audience?.sessions.add(session);
-    }
-  }
-
-  /** Lets go of views that nobody has. */
-  sweep(): void {
-    for (const [id, audience] of this.#audiences) {
-      if (audience.sessions.size === 0) {
-        this.#audiences.delete(id);
-        this.#snapshots.delete(audience);
-      }
-    }
-  }
-
-  #snapshotOf(audience: Audience): Snapshot {
-    const { current } = this.log;
-    if (audience.snapshot === undefined) {
-      audience.snapshot = new Snapshot(this.#room, audience.view, current);
-    } else {
-      audience.snapshot.renew(this.log);
-    }
-    this.#snapshots.delete(audience);
-    this.#snapshots.add(audience);
-    let held = 0;
-    for (const { view } of this.#snapshots) {
-      held += view.ids.length;
-    }
-    for (const oldest of this.#snapshots) {
-      if (held <= maxSnapshotPeers || oldest === audience) {
-        break;
-      }
-      held -= oldest.view.ids.length;
-      oldest.snapshot = undefined;
-      this.#snapshots.delete(oldest);
-    }
-    return audience.snapshot;
-  }
-
   // Full maps.
 
   /** Everything, from nothing; then what the shared blocks do not know yet. False when the session is better ended. */
@@ -259,15 +82,15 @@ export class Teller {
     const now = this.#now();
     session.stale = 0;
     session.expired = isExpired(node, now);
-    this.join(session, session.expired || session.omitPeers ? null : this.audienceOf(node.id));
-    const snapshot = session.audience === null ? undefined : this.#snapshotOf(session.audience);
+    this.audiences.join(session, session.expired || session.omitPeers ? null : this.audiences.of(node.id));
+    const snapshot = session.audience === null ? undefined : this.audiences.snapshotOf(session.audience);
     const peers = snapshot?.peers(node.id) ?? [];
     if (!fresh && peers.length === 0) {
       // An empty list does not clear what the client has (quirk 6): it has to begin anew.
       return false;
     }
     const parts = [...this.#ownParts(session, node), ...this.#peerParts(node, snapshot, peers)];
-    session.cursor = snapshot?.step ?? this.log.current;
+    session.cursor = snapshot?.step ?? this.audiences.log.current;
     this.#counters.fullMaps++;
     this.send(frameMessage(parts, session.compression), [session]);
     return true;
@@ -294,7 +117,7 @@ export class Teller {
   #peerParts(node: Node, snapshot: Snapshot | undefined, peers: readonly Part[]): Part[] {
     const owner = ownerOf(node);
     const profiles = snapshot?.profiles;
-    const profile = snapshot?.hasProfileOf(owner) === true ? undefined : this.#profile(owner);
+    const profile = snapshot?.hasProfileOf(owner) === true ? undefined : this.audiences.profile(owner);
     const between = profile !== undefined && profiles !== undefined ? "," : "";
     const tail = peers.length === 0 ? "]}" : '],"Peers":[';
     return [
@@ -309,11 +132,7 @@ export class Teller {
   /** One message with everything as it is now, for a request that is not a stream. */
   once(session: Session, node: Node): MapMessage {
     session.expired = isExpired(node, this.#now());
-    let snapshot: Snapshot | undefined;
-    if (!session.expired && !session.omitPeers) {
-      const view = new View(this.#tailnet.policy.viewOf(node.id), (id) => this.#tailnet.node(id) !== undefined);
-      snapshot = new Snapshot(this.#room, view, this.log.current);
-    }
+    const snapshot = session.expired || session.omitPeers ? undefined : this.audiences.freshSnapshotOf(node.id);
     const peers = snapshot?.peers(node.id) ?? [];
     const parts = [...this.#ownParts(session, node), ...this.#peerParts(node, snapshot, peers)];
     return frameMessage(parts, session.compression);
@@ -341,13 +160,13 @@ export class Teller {
     const capsText = (stale & own.policy) === 0 ? session.caps : JSON.stringify(caps);
     if ((stale & own.record) !== 0 || capsText !== session.caps) {
       session.caps = capsText;
-      const profile = this.#profile(ownerOf(node));
+      const profile = this.audiences.profile(ownerOf(node));
       const profiles = profile === undefined ? "" : `,"UserProfiles":[${profile}]`;
       this.#counters.selfUpdates++;
       this.#sendText(`{"Node":${JSON.stringify(selfNode(node, caps, this.#settings))}${profiles}}`, session);
     } else if ((stale & own.user) !== 0) {
       // Its peers' owners are told with its peers; it need not be among them.
-      const profile = this.#profile(ownerOf(node));
+      const profile = this.audiences.profile(ownerOf(node));
       if (profile !== undefined) {
         this.#counters.selfUpdates++;
         this.#sendText(`{"UserProfiles":[${profile}]}`, session);
@@ -387,7 +206,7 @@ export class Teller {
     }
     if (members.length > 0) {
       const text = `{${members.join(",")}}`;
-      const message = this.#intern(text, () => new SharedMessage([this.#messages.shared(text)]));
+      const message = this.audiences.intern(text, () => new SharedMessage([this.#messages.shared(text)]));
       this.#counters.selfUpdates++;
       this.sendShared(message, [session]);
     }
@@ -395,33 +214,13 @@ export class Teller {
 
   /** An expired node is told of no peers. */
   #takePeers(session: Session): void {
-    const audience = session.audience === null ? undefined : this.#fresh(session.audience);
+    const audience = session.audience === null ? undefined : this.audiences.fresh(session.audience);
     const ids = audience?.view.asOf(session.cursor).ids.filter((id) => id !== session.node) ?? [];
-    this.join(session, null);
+    this.audiences.join(session, null);
     if (ids.length > 0) {
       this.#counters.deltas++;
       this.#sendText(`{"PeersRemoved":[${ids.join(",")}]}`, session);
     }
-  }
-
-  /** What brings sessions of `was` with this cursor to `now`; undefined behind the horizon. */
-  deltaFor(from: Audience, to: Audience, cursor: number): Delta | undefined {
-    const was = this.#fresh(from).view;
-    const now = this.#fresh(to).view;
-    const key = `${was.key} ${now.key} ${cursor}`;
-    let delta = this.#deltas.get(key);
-    if (delta === undefined) {
-      const changes = this.log.since(cursor, now.ids);
-      if (changes === undefined) {
-        return undefined;
-      }
-      delta = new Delta(
-        this.#room,
-        differenceBetween(was, now, cursor, changes, (id) => this.#owner(id)),
-      );
-      this.#deltas.set(key, delta);
-    }
-    return delta;
   }
 
   /** Brings one session up to now: just opened, or drained. Ends it when that is not possible. */
@@ -432,7 +231,7 @@ export class Teller {
       session.stale = node === undefined ? 0 : session.stale;
       return;
     }
-    const { current, horizon } = this.log;
+    const { current, horizon } = this.audiences.log;
     if (session.audience !== null && session.cursor < horizon) {
       this.#counters.restarts++;
       if (this.tellAll(session, node, false)) {
@@ -451,12 +250,12 @@ export class Teller {
       session.cursor = current;
       return;
     }
-    const audience = moves ? this.audienceOf(node.id) : session.audience;
+    const audience = moves ? this.audiences.of(node.id) : session.audience;
     if (session.audience === audience && session.cursor === current) {
       return;
     }
-    const delta = this.deltaFor(session.audience, audience, session.cursor);
-    this.join(session, audience);
+    const delta = this.audiences.deltaFor(session.audience, audience, session.cursor);
+    this.audiences.join(session, audience);
     session.cursor = current;
     this.#counters.catchUps++;
     for (const message of delta?.for(session.node) ?? []) {
@@ -469,41 +268,10 @@ export class Teller {
   tellDeleted(session: Session, last: Node): void {
     const now = this.#now();
     const gone = { ...last, expiry: Math.min(last.expiry ?? Infinity, now - 60_000) };
-    const profile = this.#profile(ownerOf(last));
+    const profile = this.audiences.profile(ownerOf(last));
     const profiles = profile === undefined ? "" : `,"UserProfiles":[${profile}]`;
     this.#counters.selfUpdates++;
     this.#sendText(`{"Node":${JSON.stringify(selfNode(gone, {}, this.#settings))}${profiles}}`, session);
     this.end(session.id);
   }
-}
-
-export function newSession(
-  id: SessionId,
-  options: {
-    readonly node: NodeId;
-    readonly capVersion: number;
-    readonly compress: Compression;
-    readonly omitPeers: boolean;
-  },
-): Session {
-  return {
-    id,
-    node: options.node,
-    capVersion: options.capVersion,
-    compression: options.compress,
-    omitPeers: options.omitPeers,
-    audience: null,
-    cursor: 0,
-    stale: 0,
-    expired: false,
-    blocked: false,
-    closed: false,
-    filter: "",
-    ssh: "",
-    dns: "",
-    derp: "",
-    caps: "",
-    lastSent: 0,
-    pings: [],
-  };
 }
