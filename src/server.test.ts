@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { request as httpRequest } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -228,4 +229,91 @@ test("a policy file that was never good closes the tailnet; a broken change leav
   assert.ok(server.tailnet.policy.viewOf(node.id).peers().length > 0, "the last good one stays");
   assert.match(server.lines.join(""), /ERROR policy: the policy file is not used, the last good policy stays in force/);
   assert.ok(one.client);
+});
+
+test("with edge threads everything is served as without, through the same port", async (context) => {
+  const config = await configIn(folderFor(context), "control: {threads: 2}\n");
+  assert.equal(config.control.threads, 2);
+  const server = await run(context, config);
+  const base = `http://127.0.0.1:${server.ports.main}`;
+  const clients = [];
+  for (let count = 0; count < 6; count++) {
+    const joined = await joinOne(server);
+    const stream = await joined.client.map(mapBody(joined.nodeKey, { Stream: true }));
+    const map = (await stream.next()) as { Node: { Name: string }; Peers?: unknown[] };
+    assert.equal(map.Peers?.length ?? 0, count);
+    clients.push({ ...joined, stream });
+  }
+  assert.equal(server.tailnet.nodes().filter((node) => node.online).length, 6);
+  const first = clients[0];
+  assert.ok(first);
+  // The first one is told of the five that came after it.
+  for (let told = 0; told < 5;) {
+    const { PeersChanged = [] } = (await first.stream.next()) as { PeersChanged?: unknown[] };
+    told += PeersChanged.length;
+  }
+  assert.deepEqual(await (await fetch(`${base}/health`)).json(), { status: "pass" });
+  const large = await fetch(`${base}/verify`, { method: "POST", body: "x".repeat(100_000) });
+  assert.equal(large.status, 413);
+  const answer = await fetch(`${base}/derp/probe`);
+  assert.equal(answer.headers.get("access-control-allow-origin"), "*");
+  assert.equal(answer.headers.get("x-frame-options"), "DENY");
+  assert.equal((await fetch(`${base}/nothing`)).status, 404);
+  assert.match(server.lines.join(""), /node joined with an auth key .*from=127\.0\.0\.1/);
+  const start = performance.now();
+  await server.stop();
+  assert.ok(performance.now() - start < 5000);
+  await assert.rejects(fetch(`${base}/health`));
+});
+
+test("a client cannot make up its address for an edge thread, and the relay is reached through it", async (context) => {
+  const config = await configIn(folderFor(context), "control: {threads: 1}\n");
+  const server = await run(context, config);
+  const port = server.ports.main;
+  // Wrong API keys are counted by address: the made-up one must not count.
+  const guess = (peer: string) =>
+    fetch(`http://127.0.0.1:${port}/api/v1/user`, {
+      headers: { authorization: "Bearer hskey-api-nope", "x-hawser-edge-peer": peer },
+    });
+  const statuses = new Set<number>();
+  for (let count = 0; count < 200 && !statuses.has(429); count++) {
+    statuses.add((await guess(`192.0.2.${count}`)).status);
+  }
+  assert.ok(statuses.has(429), "one address, however it calls itself");
+  const upgraded = await new Promise<number>((resolve, reject) => {
+    const request = httpRequest({
+      host: "127.0.0.1",
+      port,
+      path: "/derp",
+      headers: { connection: "upgrade", upgrade: "DERP" },
+    });
+    request.on("upgrade", (response, socket, head) => {
+      // The relay speaks first: its key.
+      const done = (): void => {
+        socket.destroy();
+        resolve(response.statusCode ?? 0);
+      };
+      if (head.length > 0) {
+        done();
+      } else {
+        socket.once("data", done);
+      }
+    });
+    request.on("response", (response) => resolve(response.statusCode ?? 0));
+    request.on("error", reject);
+    request.end();
+  });
+  assert.equal(upgraded, 101);
+});
+
+test("a taken port stops the start with threads too", async (context) => {
+  const config = await configIn(folderFor(context), "control: {threads: 2}\n");
+  const squatter = createServer();
+  squatter.listen(config.listenAddr.port, "127.0.0.1");
+  await once(squatter, "listening");
+  context.after(() => squatter.close());
+  await assert.rejects(
+    startServer(config, { log: createLogger({ level: "silent", format: "text" }) }),
+    /something else listens on 127\.0\.0\.1, port/,
+  );
 });

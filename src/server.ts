@@ -4,6 +4,7 @@
 import type { IncomingMessage } from "node:http";
 import packageJson from "../package.json" with { type: "json" };
 import type { Config } from "./config/config.ts";
+import { peerAddress } from "./control/backend-proxy.ts";
 import { clientAddress } from "./control/client-address.ts";
 import type { ControlCore } from "./control/core.ts";
 import type { Pending } from "./identity/pending.ts";
@@ -57,7 +58,7 @@ async function open(startup: Startup): Promise<RunningServer> {
   const { config, log } = startup;
   const { version } = packageJson;
   const addressOf = (request: IncomingMessage): string =>
-    clientAddress(request.socket.remoteAddress, request.headers, config.trustedProxies);
+    clientAddress(peerAddress(request, config.control.threads > 0), request.headers, config.trustedProxies);
 
   const foundation = await openFoundation(startup);
   const tailnetPart = await openTailnet(startup, foundation.store);

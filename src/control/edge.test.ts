@@ -7,21 +7,47 @@ import { once } from "node:events";
 import { test, type TestContext } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { Duplex } from "node:stream";
+import { MessageChannel } from "node:worker_threads";
 import { WebSocket, createWebSocketStream } from "ws";
 import { createManualClock } from "../identity/manual-clock.test-data.ts";
 import { generatePrivateKey, type PrivateKey } from "../wire/keys.ts";
 import { responseLength, startHandshake } from "../wire/noise.ts";
 import { maxPlaintextLength, RecordReader, RecordWriter } from "../wire/record.ts";
 import { createControlCounters } from "./counters.ts";
-import { createEdge, type EdgeLimits } from "./edge.ts";
-import type { EdgeRequest } from "./edge-link.ts";
+import { createEdge, type Edge, type EdgeLimits } from "./edge.ts";
+import type { EdgeEvents, EdgeLink, EdgeRequest } from "./edge-link.ts";
+import { createPortEvents, createPortLink, createPortReceiver, type Down, type Up } from "./edge-port.ts";
 import { createListener } from "./listener.ts";
 import { silentLog } from "./log.ts";
 import { connectNoise, type NoiseClient, upgrade } from "./noise-client.test-data.ts";
 import { textReply } from "./reply.ts";
 import { createTs2021 } from "./ts2021.ts";
 
-async function edgeRig(context: TestContext, limits: Partial<EdgeLimits> = {}, headersTimeoutMs = 10_000) {
+/** An edge whose core sits in the same thread, or on the other side of a MessagePort. */
+type Seam = "inline" | "port";
+
+interface RigOptions extends Partial<EdgeLimits> {
+  readonly headersTimeoutMs?: number;
+  readonly seam?: Seam;
+}
+
+/** Connects core and edge over a port; what the core calls is returned. */
+function overPort(context: TestContext, edge: Edge, events: EdgeEvents): EdgeLink {
+  const { port1, port2 } = new MessageChannel();
+  const link = createPortLink(
+    () => port1,
+    () => events,
+  );
+  port1.on("message", (message: { up: readonly Up[] }) => link.received(message.up));
+  const receive = createPortReceiver(edge);
+  port2.on("message", (message: { down: readonly Down[] }) => receive(message.down));
+  edge.connect(createPortEvents(port2));
+  context.after(() => port1.close());
+  return link;
+}
+
+async function edgeRig(context: TestContext, options: RigOptions = {}) {
+  const { headersTimeoutMs = 10_000, seam = "inline", ...limits } = options;
   const clock = createManualClock();
   const counters = createControlCounters();
   const noiseKey = generatePrivateKey();
@@ -31,21 +57,21 @@ async function edgeRig(context: TestContext, limits: Partial<EdgeLimits> = {}, h
   const rig = {
     clock,
     counters,
-    edge,
+    link: edge as EdgeLink,
     noiseKey,
     seen,
     requests,
     port: 0,
     /** What the core does with a request; by default it says what it got. */
     answer: (request: EdgeRequest): void =>
-      edge.reply(
+      rig.link.reply(
         request.id,
         textReply(200, `${request.method} ${request.path} ${request.body.length} ${request.capVersion}`),
       ),
     connect: (machine = generatePrivateKey()): Promise<NoiseClient> =>
       connectNoise({ port: rig.port, serverKey: noiseKey.publicRaw, machine }),
   };
-  edge.connect({
+  const events: EdgeEvents = {
     request(request) {
       requests.push(request);
       rig.answer(request);
@@ -54,7 +80,12 @@ async function edgeRig(context: TestContext, limits: Partial<EdgeLimits> = {}, h
     blocked: (session) => seen.push(`blocked ${session}`),
     drained: (session) => seen.push(`drained ${session}`),
     closed: (session) => seen.push(`closed ${session}`),
-  });
+  };
+  if (seam === "port") {
+    rig.link = overPort(context, edge, events);
+  } else {
+    edge.connect(events);
+  }
   const ts2021 = createTs2021({ noiseKey, edge, clock, log: silentLog, counters, trustedProxies: [] });
   const listener = createListener({
     handlers: [],
@@ -72,6 +103,8 @@ async function edgeRig(context: TestContext, limits: Partial<EdgeLimits> = {}, h
   return rig;
 }
 
+const seams: readonly Seam[] = ["inline", "port"];
+
 /** Waits for a condition that sockets bring about. */
 async function until(condition: () => boolean): Promise<void> {
   for (let attempt = 0; attempt < 20_000; attempt++) {
@@ -83,22 +116,24 @@ async function until(condition: () => boolean): Promise<void> {
   assert.fail(`never came true: ${condition.toString()}`);
 }
 
-test("a request comes up whole, with the machine key that the handshake proved", async (context) => {
-  const rig = await edgeRig(context);
-  const client = await rig.connect();
-  const body = "x".repeat(300_000);
-  const [large, small] = await Promise.all([
-    client.request("POST", "/machine/register?a=b", body),
-    client.request("GET", "/machine/whoami"),
-  ]);
-  assert.equal(large.body.toString(), "POST /machine/register?a=b 300000 142");
-  assert.equal(small.body.toString(), "GET /machine/whoami 0 142");
-  assert.deepEqual(
-    rig.requests.map((request) => request.machineKey),
-    [client.machineKey, client.machineKey],
-  );
-  assert.equal(rig.requests[0]?.source, "127.0.0.1");
-});
+for (const seam of seams) {
+  test(`a request comes up whole, with the machine key that the handshake proved (${seam})`, async (context) => {
+    const rig = await edgeRig(context, { seam });
+    const client = await rig.connect();
+    const body = "x".repeat(300_000);
+    const [large, small] = await Promise.all([
+      client.request("POST", "/machine/register?a=b", body),
+      client.request("GET", "/machine/whoami"),
+    ]);
+    assert.equal(large.body.toString(), "POST /machine/register?a=b 300000 142");
+    assert.equal(small.body.toString(), "GET /machine/whoami 0 142");
+    assert.deepEqual(
+      rig.requests.map((request) => request.machineKey),
+      [client.machineKey, client.machineKey],
+    );
+    assert.equal(rig.requests[0]?.source, "127.0.0.1");
+  });
+}
 
 test("the handshake's answer and the server's SETTINGS are the first that a client reads", async (context) => {
   const rig = await edgeRig(context);
@@ -210,7 +245,7 @@ async function nodeHttp2(
 test("Node's own HTTP/2 client finds our end of the protocol to its liking", async (context) => {
   const rig = await edgeRig(context);
   rig.answer = (request) =>
-    rig.edge.reply(request.id, {
+    rig.link.reply(request.id, {
       ...textReply(200, request.method + request.path + "y".repeat(request.body.length)),
       known: true,
     });
@@ -308,30 +343,32 @@ test("a stranger has few requests under way at once, a node many", async (contex
   );
   assert.equal(rig.requests.length, 16);
 
-  rig.answer = (request) => rig.edge.reply(request.id, { ...textReply(200, "node"), known: true });
+  rig.answer = (request) => rig.link.reply(request.id, { ...textReply(200, "node"), known: true });
   const node = await rig.connect();
   await node.request("POST", "/machine/map", "{}");
   const many = await Promise.all(Array.from({ length: 60 }, () => node.request("POST", "/machine/map", "{}")));
   assert.ok(many.every((answer) => answer.status === 200));
 });
 
-test("a request that the client takes back is cancelled, and so are those of a lost connection", async (context) => {
-  const rig = await edgeRig(context);
-  rig.answer = () => {};
-  const client = await rig.connect();
-  const leaving = new AbortController();
-  const first = client.request("POST", "/machine/register", "{}", leaving.signal);
-  const second = client.request("POST", "/machine/register", "{}");
-  await until(() => rig.requests.length === 2);
-  leaving.abort();
-  await assert.rejects(first);
-  await until(() => rig.seen.length === 1);
-  client.close();
-  await assert.rejects(second);
-  await until(() => rig.seen.length === 2);
-  assert.deepEqual(rig.seen, ["cancelled 1", "cancelled 2"]);
-  rig.edge.reply(1, textReply(200, "too late"));
-});
+for (const seam of seams) {
+  test(`a request that the client takes back is cancelled, and so are those of a lost connection (${seam})`, async (context) => {
+    const rig = await edgeRig(context, { seam });
+    rig.answer = () => {};
+    const client = await rig.connect();
+    const leaving = new AbortController();
+    const first = client.request("POST", "/machine/register", "{}", leaving.signal);
+    const second = client.request("POST", "/machine/register", "{}");
+    await until(() => rig.requests.length === 2);
+    leaving.abort();
+    await assert.rejects(first);
+    await until(() => rig.seen.length === 1);
+    client.close();
+    await assert.rejects(second);
+    await until(() => rig.seen.length === 2);
+    assert.deepEqual(rig.seen, ["cancelled 1", "cancelled 2"]);
+    rig.link.reply(1, textReply(200, "too late"));
+  });
+}
 
 function message(json: unknown): { chunks: Uint8Array[]; length: number } {
   const body = Buffer.from(JSON.stringify(json));
@@ -340,72 +377,78 @@ function message(json: unknown): { chunks: Uint8Array[]; length: number } {
   return { chunks: [head, body], length: 4 + body.length };
 }
 
-test("map messages reach the session in order, and its end follows the last one", async (context) => {
-  const rig = await edgeRig(context);
-  rig.answer = (request) => rig.edge.openStream(request.id, 64);
-  const client = await rig.connect();
-  const stream = await client.map({});
-  const shared = message({ n: 1, text: "z".repeat(100_000) });
-  rig.edge.deliver(shared, [64, 128]);
-  rig.edge.deliver(message({ n: 2 }), [64]);
-  rig.edge.end(64);
-  rig.edge.deliver(message({ n: 3 }), [64]);
-  assert.equal(((await stream.next()) as { n: number }).n, 1);
-  assert.deepEqual(await stream.next(), { n: 2 });
-  assert.equal(await stream.next(), undefined);
-  await until(() => rig.seen.includes("closed 64"));
-  assert.equal(rig.counters.messagesDelivered, 2);
-});
+for (const seam of seams) {
+  test(`map messages reach the session in order, and its end follows the last one (${seam})`, async (context) => {
+    const rig = await edgeRig(context, { seam });
+    rig.answer = (request) => rig.link.openStream(request.id, 64);
+    const client = await rig.connect();
+    const stream = await client.map({});
+    const shared = message({ n: 1, text: "z".repeat(100_000) });
+    rig.link.deliver(shared, [64, 128]);
+    rig.link.deliver(message({ n: 2 }), [64]);
+    rig.link.end(64);
+    rig.link.deliver(message({ n: 3 }), [64]);
+    assert.equal(((await stream.next()) as { n: number }).n, 1);
+    assert.deepEqual(await stream.next(), { n: 2 });
+    assert.equal(await stream.next(), undefined);
+    await until(() => rig.seen.includes("closed 64"));
+    assert.equal(rig.counters.messagesDelivered, 2);
+  });
+}
 
-test("a client that leaves its stream closes the session once", async (context) => {
-  const rig = await edgeRig(context);
-  rig.answer = (request) => rig.edge.openStream(request.id, 64);
-  const client = await rig.connect();
-  const stream = await client.map({});
-  stream.cancel();
-  await until(() => rig.seen.length > 0);
-  client.close();
-  await client.closed;
-  await turn();
-  assert.deepEqual(rig.seen, ["closed 64"]);
-});
+for (const seam of seams) {
+  test(`a client that leaves its stream closes the session once (${seam})`, async (context) => {
+    const rig = await edgeRig(context, { seam });
+    rig.answer = (request) => rig.link.openStream(request.id, 64);
+    const client = await rig.connect();
+    const stream = await client.map({});
+    stream.cancel();
+    await until(() => rig.seen.length > 0);
+    client.close();
+    await client.closed;
+    await turn();
+    assert.deepEqual(rig.seen, ["closed 64"]);
+  });
+}
 
-test("a session whose client does not read is blocked, drains when it reads, and is cut when it never does", async (context) => {
-  const rig = await edgeRig(context);
-  rig.answer = (request) => rig.edge.openStream(request.id, request.id * 64);
-  const reading = await rig.connect();
-  const stream = await reading.map({});
-  reading.socket.pause();
-  const large = message({ text: "q".repeat(1_000_000) });
-  for (let count = 0; count < 20; count++) {
-    rig.edge.deliver(large, [64]);
-  }
-  await turn();
-  assert.deepEqual(rig.seen, ["blocked 64"]);
-  reading.socket.resume();
-  for (let count = 0; count < 20; count++) {
-    await stream.next();
-  }
-  await until(() => rig.seen.includes("drained 64"));
+for (const seam of seams) {
+  test(`a session whose client does not read is blocked, drains when it reads, and is cut when it never does (${seam})`, async (context) => {
+    const rig = await edgeRig(context, { seam });
+    rig.answer = (request) => rig.link.openStream(request.id, request.id * 64);
+    const reading = await rig.connect();
+    const stream = await reading.map({});
+    reading.socket.pause();
+    const large = message({ text: "q".repeat(1_000_000) });
+    for (let count = 0; count < 20; count++) {
+      rig.link.deliver(large, [64]);
+    }
+    await until(() => rig.seen.length > 0);
+    assert.deepEqual(rig.seen, ["blocked 64"]);
+    reading.socket.resume();
+    for (let count = 0; count < 20; count++) {
+      await stream.next();
+    }
+    await until(() => rig.seen.includes("drained 64"));
 
-  const deaf = await rig.connect();
-  await deaf.map({});
-  deaf.socket.pause();
-  for (let count = 0; count < 20; count++) {
-    rig.edge.deliver(large, [128]);
-  }
-  await until(() => rig.seen.includes("blocked 128"));
-  rig.clock.advance(100_000);
-  await until(() => rig.seen.includes("closed 128"));
-  assert.equal(rig.counters.streamsCut, 1);
-  assert.ok(!rig.seen.includes("closed 64"), "the one that reads stays");
-});
+    const deaf = await rig.connect();
+    await deaf.map({});
+    deaf.socket.pause();
+    for (let count = 0; count < 20; count++) {
+      rig.link.deliver(large, [128]);
+    }
+    await until(() => rig.seen.includes("blocked 128"));
+    rig.clock.advance(100_000);
+    await until(() => rig.seen.includes("closed 128"));
+    assert.equal(rig.counters.streamsCut, 1);
+    assert.ok(!rig.seen.includes("closed 64"), "the one that reads stays");
+  });
+}
 
 test("one machine has at most so many connections, and loses its own oldest idle one", async (context) => {
   const rig = await edgeRig(context, { perMachine: 3 });
   const machine = generatePrivateKey();
   const other = await rig.connect();
-  rig.answer = (request) => rig.edge.openStream(request.id, 64);
+  rig.answer = (request) => rig.link.openStream(request.id, 64);
   const streaming = await rig.connect(machine);
   await streaming.map({});
   const idle = await rig.connect(machine);
@@ -418,7 +461,7 @@ test("one machine has at most so many connections, and loses its own oldest idle
 
 test("strangers beyond the bound push out their own kind, not known nodes", async (context) => {
   const rig = await edgeRig(context, { strangers: 4 });
-  rig.answer = (request) => rig.edge.reply(request.id, { ...textReply(200, "node"), known: true });
+  rig.answer = (request) => rig.link.reply(request.id, { ...textReply(200, "node"), known: true });
   const known = await rig.connect();
   await known.request("GET", "/machine/map");
   const strangers: NoiseClient[] = [];
@@ -443,7 +486,7 @@ test("who ends the handshake and says nothing is shown out, who says something i
 });
 
 test("a client that holds back its header lines is cut off", async (context) => {
-  const rig = await edgeRig(context, {}, 200);
+  const rig = await edgeRig(context, { headersTimeoutMs: 200 });
   const socket = tcpConnect(rig.port, "127.0.0.1");
   socket.write("POST /ts2021 HTTP/1.1\r\nHost: x\r\nX-Slow: ");
   const drip = setInterval(() => socket.write("a"), 20);

@@ -48,6 +48,8 @@ export interface EdgeOptions {
   readonly log: Log;
   readonly counters: ControlCounters;
   readonly limits?: Partial<EdgeLimits>;
+  /** Requests are numbered from here on; an edge that follows a lost one must not use its numbers again. */
+  readonly firstRequest?: number;
 }
 
 export interface NewConnection {
@@ -81,7 +83,7 @@ interface Place {
   readonly stream: number;
 }
 
-export function createEdge({ clock, log, counters, limits: given }: EdgeOptions): Edge {
+export function createEdge({ clock, log, counters, limits: given, firstRequest = 0 }: EdgeOptions): Edge {
   const limits: EdgeLimits = { ...defaultEdgeLimits, ...given };
   const connections = new Set<Connection>();
   const byMachine = new Map<MachineKey, Set<Connection>>();
@@ -92,7 +94,7 @@ export function createEdge({ clock, log, counters, limits: given }: EdgeOptions)
   const requests = new Map<RequestId, Place>();
   const requestOf = new Map<Connection, Map<number, RequestId>>();
   const sessions = new Map<SessionId, Place>();
-  let lastRequest = 0;
+  let lastRequest = firstRequest;
   let dirty: Connection[] = [];
   let events: EdgeEvents | undefined;
   let whenEmpty: (() => void) | undefined;

@@ -2,7 +2,7 @@
 // handler that takes them, upgrades by their path.
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, ListenOptions } from "node:net";
 import type { Duplex } from "node:stream";
 import { type HttpHandler, pathOf, sendText, setSecurityHeaders } from "./http-handler.ts";
 import type { Log } from "./log.ts";
@@ -23,7 +23,10 @@ export interface ListenerOptions {
 
 export interface Listener {
   readonly server: Server;
-  listen(host: string, port: number): Promise<AddressInfo>;
+  /** With `shared`, other threads may listen on the same port; the system spreads connections over them. */
+  listen(host: string, port: number, shared?: boolean): Promise<AddressInfo>;
+  /** A Unix socket, for the server's own threads. */
+  listenLocal(path: string): Promise<void>;
   /** Accepts nothing more and ends plain connections; upgraded ones are their owners' to end. */
   close(): void;
 }
@@ -81,26 +84,31 @@ export function createListener({ handlers, upgrades, log, tls, ...options }: Lis
 
   return {
     server,
-    listen(host, port) {
-      return new Promise((resolve, reject) => {
-        server.once("error", reject);
-        server.listen({ host: host === "" ? undefined : host, port }, () => {
-          server.off("error", reject);
-          server.on("error", (error) => log.error({ error: error.message }, "the listener failed"));
-          const address = server.address();
-          if (address === null || typeof address === "string") {
-            reject(new Error("the listener has no address"));
-          } else {
-            resolve(address);
-          }
-        });
-      });
+    async listen(host, port, shared = false) {
+      await bind(server, { ...(host === "" ? {} : { host }), port, reusePort: shared }, log);
+      const address = server.address();
+      if (address === null || typeof address === "string") {
+        throw new Error("the listener has no address");
+      }
+      return address;
     },
+    listenLocal: (path) => bind(server, { path }, log),
     close() {
       server.close();
       server.closeAllConnections();
     },
   };
+}
+
+function bind(server: Server, where: ListenOptions, log: Log): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(where, () => {
+      server.off("error", reject);
+      server.on("error", (error) => log.error({ error: error.message }, "the listener failed"));
+      resolve();
+    });
+  });
 }
 
 function notFound(request: IncomingMessage, response: ServerResponse): void {

@@ -7,6 +7,8 @@ import { createControlCore, type ControlCore } from "../control/core.ts";
 import { type ControlCounters, createControlCounters } from "../control/counters.ts";
 import { createEdgeHub } from "../control/edge-hub.ts";
 import { createEdge } from "../control/edge.ts";
+import type { EdgeThreadData } from "../control/edge-thread.ts";
+import { type EdgeThreads, startEdgeThreads } from "../control/edge-threads.ts";
 import { startRouteProber } from "../control/route-prober.ts";
 import { createTs2021, type Ts2021 } from "../control/ts2021.ts";
 import { systemClock } from "../identity/clock.ts";
@@ -23,8 +25,11 @@ export interface NodeSide {
   readonly core: ControlCore;
   readonly netmap: Netmap;
   readonly pending: Pending;
-  readonly ts2021: Ts2021;
   readonly counters: ControlCounters;
+  /** An edge on this thread; called once, where no threads are configured. */
+  openEdge(): Ts2021;
+  /** Edges on threads of their own, which listen themselves and send everything else to `backend`. */
+  openEdgeThreads(where: Pick<EdgeThreadData, "host" | "port" | "tls" | "backend">): Promise<EdgeThreads>;
 }
 
 const tickEveryMs = 250;
@@ -72,13 +77,26 @@ export async function openNodeSide(
   });
   const { serverUrl } = config;
   const core = createControlCore({ tailnet, netmap, pending, hub, clock, randomBytes, log, counters, serverUrl });
-  const edge = createEdge({ clock, log, counters });
-  edge.connect(core.attach(edge));
-  startup.whenStopping(() => edge.stop(farewellMs));
-  const { trustedProxies } = config;
-  const ts2021 = createTs2021({ noiseKey: rooms.noiseKey, edge, clock, log, counters, trustedProxies });
   startProber(startup, tailnet, core, log);
-  return { core, netmap, pending, ts2021, counters };
+  const { trustedProxies } = config;
+  return {
+    core,
+    netmap,
+    pending,
+    counters,
+    openEdge() {
+      const edge = createEdge({ clock, log, counters });
+      edge.connect(core.attach(edge));
+      startup.whenStopping(() => edge.stop(farewellMs));
+      return createTs2021({ noiseKey: rooms.noiseKey, edge, clock, log, counters, trustedProxies });
+    },
+    async openEdgeThreads(where) {
+      const data = { ...where, noiseKey: rooms.noiseKey.raw, trustedProxies };
+      const threads = await startEdgeThreads({ threads: config.control.threads, core, log, counters, data });
+      startup.whenStopping(() => threads.stop(farewellMs));
+      return threads;
+    },
+  };
 }
 
 function startProber(startup: Startup, tailnet: Tailnet, core: ControlCore, log: Logger): void {

@@ -38,6 +38,8 @@ export async function startPolicyPart(options: {
   }
 
   let tried: string | undefined;
+  /** Why it could last not be read; said once. */
+  let unreadable = "";
   /** Somebody asked for this look and wants an answer. */
   let asked = false;
 
@@ -46,9 +48,15 @@ export async function startPolicyPart(options: {
     try {
       text = (await readPolicyFile(path)) ?? "";
     } catch (error) {
-      log.error({ path }, `the policy file cannot be read, ${inForce()}: ${textOf(error)}`);
+      const fault = textOf(error);
+      if (fault !== unreadable) {
+        log.error({ path }, `the policy file cannot be read, ${inForce()}: ${fault}`);
+      }
+      unreadable = fault;
+      tried = undefined;
       return;
     }
+    unreadable = "";
     if (text === tried) {
       return;
     }
@@ -83,6 +91,7 @@ export async function startPolicyPart(options: {
   return {
     async reload() {
       tried = undefined;
+      unreadable = "";
       asked = true;
       await look();
     },

@@ -1,0 +1,156 @@
+// Edges on threads, as the main thread sees them: started, fed, counted, and started anew when one is lost. What was
+// open on a lost thread is closed for the core; its clients reconnect to whoever listens.
+import { Worker } from "node:worker_threads";
+import type { ControlCore } from "./core.ts";
+import type { ControlCounters } from "./counters.ts";
+import type { EdgeEvents } from "./edge-link.ts";
+import { createPortLink } from "./edge-port.ts";
+import type { EdgeThreadData, FromThread, ToThread } from "./edge-thread.ts";
+import type { Log } from "./log.ts";
+
+export interface EdgeThreads {
+  /** As bound. */
+  readonly port: number;
+  stop(ms: number): Promise<void>;
+}
+
+export interface EdgeThreadsOptions {
+  readonly threads: number;
+  readonly core: Pick<ControlCore, "attach">;
+  readonly log: Log;
+  /** Those of the threads are added up here. */
+  readonly counters: ControlCounters;
+  readonly data: Omit<EdgeThreadData, "firstRequest">;
+}
+
+/** Why a listener could not be opened; `code` is the system's. */
+export class EdgeListenError extends Error {
+  override readonly name = "EdgeListenError";
+  readonly code: string;
+  constructor(code: string, text: string) {
+    super(text);
+    this.code = code;
+  }
+}
+
+/** A thread that dies at once again waits this long. */
+const restartAfterMs = 1000;
+/** Room for the request numbers of each start. */
+const requestsPerStart = 2 ** 36;
+
+export async function startEdgeThreads(options: EdgeThreadsOptions): Promise<EdgeThreads> {
+  const { threads, data } = options;
+  const first = startThread(options, data);
+  const port = await first.listening;
+  // Where the system chose the port, the others take the same.
+  const others = Array.from({ length: threads - 1 }, () => startThread(options, { ...data, port }));
+  const all = [first, ...others];
+  try {
+    await Promise.all(others.map((thread) => thread.listening));
+  } catch (error) {
+    await Promise.all(all.map((thread) => thread.stop(0)));
+    throw error;
+  }
+  return {
+    port,
+    async stop(ms) {
+      await Promise.all(all.map((thread) => thread.stop(ms)));
+    },
+  };
+}
+
+interface EdgeThread {
+  readonly listening: Promise<number>;
+  stop(ms: number): Promise<void>;
+}
+
+function startThread(options: EdgeThreadsOptions, data: Omit<EdgeThreadData, "firstRequest">): EdgeThread {
+  const { core, log } = options;
+  let worker: Worker | undefined;
+  let ended: Promise<void> = Promise.resolve();
+  let starts = 0;
+  let stopping = false;
+  let count = counterOf(options.counters);
+  const link = createPortLink(
+    () => worker,
+    () => events,
+  );
+  const events: EdgeEvents = core.attach(link);
+  let settle: { resolve: (port: number) => void; reject: (error: Error) => void } | undefined;
+  const listening = new Promise<number>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+
+  function start(): void {
+    starts++;
+    const own = new Worker(new URL("./edge-thread.ts", import.meta.url), {
+      workerData: { ...data, firstRequest: starts * requestsPerStart } satisfies EdgeThreadData,
+    });
+    worker = own;
+    count = counterOf(options.counters);
+    own.on("message", (message: FromThread) => received(message));
+    own.on("error", (error: unknown) =>
+      log.error({ fault: error instanceof Error ? (error.stack ?? "") : String(error) }, "an edge thread failed"),
+    );
+    ended = new Promise((resolve) => {
+      own.once("exit", () => {
+        worker = undefined;
+        link.lost();
+        count({ connectionsOpen: 0 });
+        if (!stopping) {
+          log.error({}, "an edge thread ended; its clients reconnect to a fresh one");
+          setTimeout(() => (stopping ? undefined : start()), restartAfterMs).unref();
+        }
+        resolve();
+      });
+    });
+  }
+
+  function received(message: FromThread): void {
+    if ("up" in message) {
+      link.received(message.up);
+    } else if ("counters" in message) {
+      count(message.counters);
+    } else if ("log" in message) {
+      log[message.log.level](message.log.fields, message.log.text);
+    } else if ("listening" in message) {
+      settle?.resolve(message.listening);
+    } else if ("failed" in message) {
+      settle?.reject(new EdgeListenError(message.failed.code, message.failed.text));
+    }
+  }
+
+  start();
+  return {
+    listening: listening.catch(async (error: unknown) => {
+      stopping = true;
+      await worker?.terminate();
+      throw error;
+    }),
+    async stop(ms) {
+      stopping = true;
+      const own = worker;
+      if (own === undefined) {
+        return;
+      }
+      const goodbye: ToThread = { stop: ms };
+      // eslint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a window
+      own.postMessage(goodbye);
+      const timer = setTimeout(() => void own.terminate(), ms + 1000);
+      await ended;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Adds what a thread's counters have grown by since last told. */
+function counterOf(sum: ControlCounters): (now: Partial<ControlCounters>) => void {
+  const before: Partial<Record<keyof ControlCounters, number>> = {};
+  return (now) => {
+    for (const name of Object.keys(now) as (keyof ControlCounters)[]) {
+      const value = now[name] ?? 0;
+      sum[name] += value - (before[name] ?? 0);
+      before[name] = value;
+    }
+  };
+}
