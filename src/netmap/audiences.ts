@@ -62,6 +62,10 @@ export class Audiences {
     };
   }
 
+  get count(): number {
+    return this.#audiences.size;
+  }
+
   get all(): Iterable<Audience> {
     return this.#audiences.values();
   }

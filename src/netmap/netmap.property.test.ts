@@ -55,7 +55,7 @@ function rulesFrom(bits: number): Rules {
 type Step =
   | { readonly do: "node"; readonly deed: string; readonly at: number; readonly pick: number }
   | { readonly do: "join" | "leave" | "user" | "rules" | "time"; readonly at: number }
-  | { readonly do: "open" | "close" | "block" | "drain" | "stumble" | "turn"; readonly at: number };
+  | { readonly do: "open" | "close" | "block" | "drain" | "stumble" | "break" | "turn"; readonly at: number };
 
 const at = fc.nat(1 << 16);
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -140,6 +140,11 @@ class Play {
           world.stumbling.add(session.id);
         }
         return;
+      case "break":
+        if (session !== undefined) {
+          world.breaking.add(session.id);
+        }
+        return;
       case "open":
         if (node !== undefined) {
           world.open(node.id, {
@@ -169,6 +174,7 @@ class Play {
 
   finish(): void {
     this.world.stumbling.clear();
+    this.world.breaking.clear();
     for (const session of this.world.sessions.values()) {
       if (session.blocked) {
         this.world.drain(session);
@@ -189,6 +195,12 @@ function nothingIsLost(nodes: number, bounds: Bounds): fc.IProperty<[Step[]]> {
     }
     play.finish();
     assert.deepEqual(play.world.faults(), []);
+    const [known, open] = play.world.counts();
+    assert.equal(known, open);
+    for (const session of play.world.sessions.values()) {
+      play.world.close(session);
+    }
+    assert.equal(play.world.netmap.viewCount, 0);
   });
 }
 

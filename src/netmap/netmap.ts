@@ -40,6 +40,8 @@ export interface Netmap extends MapSessions {
   readonly counters: Readonly<NetmapCounters>;
   /** How many sessions are open. */
   readonly sessionCount: number;
+  /** How many different views they have. */
+  readonly viewCount: number;
   setDns(dns: DnsSettings): void;
   setDerpMap(map: DERPMap): void;
   /** Stops listening to the tailnet. */
@@ -265,6 +267,10 @@ export function createNetmap(options: NetmapOptions): Netmap {
     counters,
     get sessionCount() {
       return sessions.size;
+    },
+
+    get viewCount() {
+      return audiences.count;
     },
 
     open(id, streamOptions) {

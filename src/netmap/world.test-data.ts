@@ -34,6 +34,9 @@ export class World<Tailnet extends NetmapTailnet> implements MapEdge {
   readonly sessions = new Map<SessionId, TestSession>();
   /** The next message blocks these sessions' sockets, in the middle of whatever is going on. */
   readonly stumbling = new Set<SessionId>();
+  /** The next message finds these sessions' sockets gone. */
+  readonly breaking = new Set<SessionId>();
+  readonly #broken = new Set<SessionId>();
   #turns: Turn[] = [];
   #ids = 0;
   #draws = 0;
@@ -57,6 +60,9 @@ export class World<Tailnet extends NetmapTailnet> implements MapEdge {
   deliver(message: MapMessage, sessions: readonly SessionId[]): void {
     for (const id of sessions) {
       const session = this.sessions.get(id);
+      if (this.#broken.has(id)) {
+        continue;
+      }
       if (session === undefined || session.ended) {
         throw new Error(`bytes for session ${id}, which is over`);
       }
@@ -65,6 +71,10 @@ export class World<Tailnet extends NetmapTailnet> implements MapEdge {
       }
       if (this.stumbling.delete(id)) {
         this.block(session);
+      }
+      if (this.breaking.delete(id)) {
+        this.#broken.add(id);
+        this.close(session);
       }
     }
   }
@@ -137,6 +147,11 @@ export class World<Tailnet extends NetmapTailnet> implements MapEdge {
       next.run();
     }
     return next !== undefined;
+  }
+
+  /** Sessions that netmap believes to be open, and those that are. */
+  counts(): readonly [netmap: number, edge: number] {
+    return [this.netmap.sessionCount, this.sessions.size];
   }
 
   /** Lets everything that is waiting happen. */
