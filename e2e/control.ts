@@ -27,6 +27,7 @@ export class Control {
       `server_url: ${options.serverUrl}
 listen_addr: 0.0.0.0:8080
 metrics_listen_addr: 127.0.0.1:9090
+data_dir: ${host.folder}/data
 noise: { private_key_path: ${host.folder}/noise_private.key }
 prefixes: { v4: 100.64.0.0/10, v6: fd7a:115c:a1e0::/48 }
 database: { type: sqlite, sqlite: { path: ${host.folder}/db.sqlite } }

@@ -2,7 +2,7 @@
 // is unique to the test, so that tests run side by side and clean up by name.
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -55,8 +55,11 @@ export class Lab {
   #links = 0;
 
   constructor(name: string) {
+    if (counter === 0) {
+      removeDeadLabs();
+    }
     counter += 1;
-    this.prefix = `hw${process.pid.toString(36)}${counter}`;
+    this.prefix = `hw${process.pid}x${counter}`;
     this.folder = mkdtempSync(join(tmpdir(), `hawser-e2e-${name}-`));
     this.#switches = `${this.prefix}-sw`;
     run("ip", ["netns", "add", this.#switches]);
@@ -115,13 +118,27 @@ export class Lab {
   async close(): Promise<void> {
     await Promise.all([...this.#hosts.values()].map((host) => host.close()));
     for (const name of [...[...this.#hosts.values()].map((host) => host.namespace), this.#switches]) {
-      for (const pid of run("ip", ["netns", "pids", name], { check: false }).stdout.split(/\s+/).filter(Boolean)) {
-        killQuietly(Number(pid));
-      }
-      run("ip", ["netns", "del", name], { check: false });
-      rmSync(`/etc/netns/${name}`, { recursive: true, force: true });
+      removeNamespace(name);
     }
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function removeNamespace(name: string): void {
+  for (const pid of run("ip", ["netns", "pids", name], { check: false }).stdout.split(/\s+/).filter(Boolean)) {
+    killQuietly(Number(pid));
+  }
+  run("ip", ["netns", "del", name], { check: false });
+  rmSync(`/etc/netns/${name}`, { recursive: true, force: true });
+}
+
+/** What labs have left behind whose process was killed before it could clean up; they are known by its pid in the name. */
+function removeDeadLabs(): void {
+  for (const line of run("ip", ["netns", "list"], { check: false }).stdout.split("\n")) {
+    const [, name, pid] = /^(hw(\d+)x\d+-\S+)/.exec(line) ?? [];
+    if (name !== undefined && !existsSync(`/proc/${pid}`)) {
+      removeNamespace(name);
+    }
   }
 }
 
