@@ -15,10 +15,13 @@ import {
 import type { DiscoKey, MachineKey, NodeKey } from "../src/wire/ids.ts";
 import { answerC2n, type C2nHandler } from "./c2n.ts";
 import { ControlConnection, type Reply } from "./control-connection.ts";
-import { MessageSplitter, sharedDecoder, type Decode } from "./map-decode.ts";
+import { decodeUncompressed, sharedDecoder, type Decode } from "./map-decode.ts";
+import { MapStream, type ReceivedMessage } from "./map-stream.ts";
 import { newMeter, type Meter } from "./meter.ts";
-import { isFullRebuild, NetmapModel } from "./netmap-model.ts";
-import { giveUp, watch, type Watch } from "./watchdog.ts";
+import { NetmapModel } from "./netmap-model.ts";
+import { watch } from "./watchdog.ts";
+
+export type { ReceivedMessage } from "./map-stream.ts";
 
 export interface SimOptions {
   /** The control server, http: or https:. */
@@ -49,15 +52,6 @@ export interface RegisterOptions {
   readonly tags?: readonly string[];
 }
 
-/** One map message as it came. */
-export interface ReceivedMessage {
-  readonly message: MapResponse;
-  /** performance.now() when its last byte had been decrypted. */
-  readonly at: number;
-  /** As framed, its length prefix included. */
-  readonly bytes: number;
-}
-
 export interface MapOptions {
   readonly onMessage?: (received: ReceivedMessage) => void;
   /** The stream ended; undefined when the client ended it. */
@@ -76,8 +70,6 @@ export interface LiteUpdate {
 }
 
 const zeroKey = "0".repeat(64);
-/** A client gives a stream up when no complete message has come for so long. */
-const watchdogMs = 120_000;
 /** Retries of the map stream: doubled each time up to the limit, with jitter of half (protocol §4.2). */
 const firstRetryMs = 250;
 const longestRetryMs = 30_000;
@@ -305,7 +297,7 @@ export class SimClient {
           Compress: options.compress ?? "zstd",
           ...(options.omitPeers ? { OmitPeers: true } : {}),
         }),
-        decode: options.compress === "" ? decodeJson : this.#decode,
+        decode: options.compress === "" ? decodeUncompressed : this.#decode,
         meter: this.meter,
         countOnly: options.countOnly ?? false,
         message: (received) => {
@@ -410,111 +402,5 @@ export class SimClient {
           await this.request("POST", path, { Type: type, IP: ping.IP, NodeIP: ping.IP, LatencySeconds: 0.001 });
         }
     }
-  }
-}
-
-function decodeJson(body: Buffer): MapResponse {
-  return JSON.parse(body.toString("utf8")) as MapResponse;
-}
-
-interface StreamParts {
-  readonly connection: ControlConnection;
-  readonly body: Readonly<Record<string, unknown>>;
-  readonly decode: Decode;
-  readonly meter: Meter;
-  readonly countOnly: boolean;
-  readonly message: (received: ReceivedMessage) => void;
-  readonly ended: (error: Error | undefined) => void;
-}
-
-const nothing: MapResponse = {};
-
-/** One open map stream. */
-class MapStream {
-  readonly #parts: StreamParts;
-  readonly #splitter = new MessageSplitter();
-  #cancel: () => void = () => {};
-  #watch: Watch | undefined;
-  #status = 0;
-  #refusal = "";
-  #hasEnded = false;
-
-  constructor(parts: StreamParts) {
-    this.#parts = parts;
-  }
-
-  start(): void {
-    this.#watch = watch(watchdogMs, () => this.#finish(new Error("no map message for 120 s")));
-    this.#cancel = this.#parts.connection.start(
-      { method: "POST", path: "/machine/map", body: Buffer.from(JSON.stringify(this.#parts.body)) },
-      {
-        head: ({ status }) => (this.#status = status),
-        data: (slice) => this.#data(slice),
-        end: () =>
-          this.#finish(
-            new Error(
-              this.#status === 200
-                ? "the server ended the map stream"
-                : `initial fetch failed ${this.#status}: ${this.#refusal}`,
-            ),
-          ),
-        failed: (error) => this.#finish(error),
-      },
-    );
-    if (this.#hasEnded) {
-      this.#cancel();
-    }
-  }
-
-  cancel(): void {
-    this.#finish(undefined);
-  }
-
-  #data(slice: Uint8Array): void {
-    if (this.#status !== 200) {
-      this.#refusal = (this.#refusal + Buffer.from(slice).toString("utf8")).slice(0, 200);
-      return;
-    }
-    try {
-      this.#splitter.push(slice, (body) => this.#message(body));
-    } catch (error) {
-      // As in a client: one bad message ends the stream.
-      this.#finish(error instanceof Error ? error : new Error(String(error)));
-    }
-  }
-
-  #message(body: Buffer): void {
-    if (this.#hasEnded) {
-      return;
-    }
-    const at = performance.now();
-    const { meter, countOnly, decode, message } = this.#parts;
-    if (this.#watch !== undefined) {
-      this.#watch.deadline = at + watchdogMs;
-    }
-    meter.messages++;
-    meter.messageBytes += body.length + 4;
-    const decoded = countOnly ? nothing : decode(body);
-    if (decoded.KeepAlive) {
-      meter.keepAlives++;
-    } else if (!countOnly && isFullRebuild(decoded)) {
-      meter.fullRebuilds++;
-    }
-    message({ message: decoded, at, bytes: body.length + 4 });
-  }
-
-  #finish(error: Error | undefined): void {
-    if (this.#hasEnded) {
-      return;
-    }
-    this.#hasEnded = true;
-    if (this.#watch !== undefined) {
-      giveUp(this.#watch);
-    }
-    if (error !== undefined) {
-      this.#parts.meter.streamsLost++;
-    }
-    this.#cancel();
-    this.#parts.ended(error);
   }
 }

@@ -2,17 +2,14 @@
 // to write collected in `output`, flow control both ways. Server and client add what their role means.
 // Nothing is buffered for the application: what the windows do not let out stays with the caller, except the small
 // bodies given to `finish`. Memory per connection is bounded by the limits, whatever the peer sends.
-import { HpackDecoder, type HeaderField } from "./hpack.ts";
 import {
   defaultMaxFrameSize,
   defaultWindow,
   errorCodes,
   flags,
-  frameHeader,
   FrameParser,
   frames,
   goawayFrame,
-  headersFrames,
   maxWindow,
   numberFrame,
   pingAck,
@@ -21,27 +18,13 @@ import {
   settingsFrame,
   type FrameSink,
 } from "./h2-frames.ts";
-import { RateCounters, type H2Fault, type H2FaultReason, type H2Limits } from "./h2-limits.ts";
+import { HeaderBlocks, type BlockOutcome, type HeaderSection } from "./h2-header-blocks.ts";
+import { fault, RateCounters, type H2Fault, type H2FaultReason, type H2Limits } from "./h2-limits.ts";
 import { ChunkList, type Chunks } from "./h2-output.ts";
-
-const faultCodes: Readonly<Record<H2FaultReason, number>> = {
-  "bad-preface": errorCodes.protocol,
-  "frame-size": errorCodes.frameSize,
-  padding: errorCodes.protocol,
-  protocol: errorCodes.protocol,
-  compression: errorCodes.compression,
-  "flow-control": errorCodes.flowControl,
-  "header-block-too-large": errorCodes.enhanceYourCalm,
-  "too-many-continuations": errorCodes.enhanceYourCalm,
-  "reset-flood": errorCodes.enhanceYourCalm,
-  "ping-flood": errorCodes.enhanceYourCalm,
-  "settings-flood": errorCodes.enhanceYourCalm,
-  "empty-data-flood": errorCodes.enhanceYourCalm,
-};
-
-function fault(reason: H2FaultReason): H2Fault {
-  return { reason, code: faultCodes[reason] };
-}
+import { Sender } from "./h2-sender.ts";
+import { ReceiveWindow } from "./h2-receive-window.ts";
+import { newStream, type Stream } from "./h2-stream.ts";
+import type { HeaderField } from "./hpack.ts";
 
 /** How much we let the peer send, and how soon we give credit back. */
 export interface ReceiveWindows {
@@ -68,30 +51,6 @@ export interface StreamEvents {
   writable(stream: number): void;
 }
 
-interface Stream {
-  readonly id: number;
-  sendWindow: number;
-  receiveWindow: number;
-  /** Bytes taken for which no credit was given yet. */
-  uncredited: number;
-  localEnded: boolean;
-  remoteEnded: boolean;
-  /** The peer's first header section has come. */
-  hasHead: boolean;
-  /** A write fell short: tell when there is room. */
-  wantsRoom: boolean;
-  rest: { readonly body: Chunks; from: number } | undefined;
-}
-
-/** A header block being gathered: HEADERS without END_HEADERS. */
-interface OpenBlock {
-  readonly stream: number;
-  readonly end: boolean;
-  readonly parts: Buffer[];
-  length: number;
-  continuations: number;
-}
-
 /** What a role makes of a header section: it is broken (resets the stream), or it was taken. */
 export type HeadOutcome = "ok" | "malformed";
 
@@ -102,21 +61,19 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
   protected readonly streams = new Map<number, Stream>();
   readonly #windows: ReceiveWindows;
   readonly #parser = new FrameParser<H2Fault>(this);
-  readonly #hpack = new HpackDecoder();
+  readonly #blocks: HeaderBlocks;
+  readonly #sender: Sender;
   readonly #rates = new RateCounters();
   #fault: H2Fault | undefined;
-  #block: OpenBlock | undefined;
-  #sendWindow = defaultWindow;
-  #receiveWindow: number;
-  #uncredited = 0;
-  #peerInitialWindow = defaultWindow;
-  #peerMaxFrameSize = defaultMaxFrameSize;
+  readonly #receiveWindow: ReceiveWindow;
   #sawSettings = false;
 
   protected constructor({ limits, windows }: ConnectionOptions) {
     this.limits = limits;
+    this.#blocks = new HeaderBlocks(limits);
+    this.#sender = new Sender(this.output);
     this.#windows = windows;
-    this.#receiveWindow = windows.connection;
+    this.#receiveWindow = new ReceiveWindow(windows.connection, windows.creditAfter);
   }
 
   /** The role's events. */
@@ -165,8 +122,10 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
 
   /** Ends the connection: GOAWAY, and nothing is taken in any more. */
   protected fail(reason: H2FaultReason): H2Fault {
-    this.#fault ??= fault(reason);
-    this.goaway(this.#fault.code);
+    if (this.#fault === undefined) {
+      this.#fault = fault(reason);
+      this.goaway(this.#fault.code);
+    }
     return this.#fault;
   }
 
@@ -183,17 +142,8 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
   }
 
   protected openStream(id: number): void {
-    this.streams.set(id, {
-      id,
-      sendWindow: this.#peerInitialWindow,
-      receiveWindow: this.#windows.stream,
-      uncredited: 0,
-      localEnded: false,
-      remoteEnded: false,
-      hasHead: false,
-      wantsRoom: false,
-      rest: undefined,
-    });
+    const window = new ReceiveWindow(this.#windows.stream, this.#windows.creditAfter);
+    this.streams.set(id, newStream(id, this.#sender.initialWindow, window));
   }
 
   // ---- writing
@@ -204,21 +154,15 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
     if (open === undefined || open.localEnded) {
       return false;
     }
-    for (const part of headersFrames(stream, block, end, this.#peerMaxFrameSize)) {
-      this.output.add(part);
-    }
-    if (end) {
-      this.#endLocal(open);
-    }
+    this.#sender.head(open, block, end);
+    this.#forgetIfEnded(open);
     return true;
   }
 
   /** Bytes of body the stream may send now; 0 when it is gone. */
   sendable(stream: number): number {
     const open = this.streams.get(stream);
-    return open === undefined || open.localEnded || open.rest !== undefined
-      ? 0
-      : Math.max(0, Math.min(this.#sendWindow, open.sendWindow));
+    return open === undefined || open.localEnded || open.rest !== undefined ? 0 : this.#sender.room(open);
   }
 
   /**
@@ -234,7 +178,9 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
     if (open.rest !== undefined) {
       throw new Error("a stream that is being finished takes no further data");
     }
-    return this.#write(open, body, from, end);
+    const taken = this.#sender.data(open, body, from, end);
+    this.#forgetIfEnded(open);
+    return taken;
   }
 
   /** Writes a whole response or request: head, body, end. What the windows hold back is kept, so keep bodies small. */
@@ -251,11 +197,8 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
     if (open === undefined || open.localEnded) {
       return false;
     }
-    const taken = this.#write(open, body, 0, true);
-    if (taken < body.length) {
-      open.wantsRoom = false;
-      open.rest = { body, from: taken };
-    }
+    this.#sender.whole(open, body, 0);
+    this.#forgetIfEnded(open);
     return true;
   }
 
@@ -268,44 +211,15 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
     }
   }
 
-  #write(open: Stream, body: Chunks, from: number, end: boolean): number {
-    const wanted = body.length - from;
-    const total = Math.max(0, Math.min(wanted, this.#sendWindow, open.sendWindow));
-    let at = from;
-    const stop = from + total;
-    while (at < stop) {
-      const count = Math.min(stop - at, this.#peerMaxFrameSize);
-      const isLast = end && at + count === body.length;
-      this.output.add(sharedDataHeader(count, isLast ? flags.endStream : 0, open.id));
-      this.output.addRange(body, at, count);
-      at += count;
-    }
-    this.#sendWindow -= total;
-    open.sendWindow -= total;
-    if (total < wanted) {
-      open.wantsRoom = true;
-    } else if (end) {
-      if (wanted === 0) {
-        this.output.add(sharedDataHeader(0, flags.endStream, open.id));
-      }
-      this.#endLocal(open);
-    }
-    return total;
-  }
-
-  #endLocal(open: Stream): void {
-    open.localEnded = true;
-    open.rest = undefined;
-    if (open.remoteEnded) {
+  #forgetIfEnded(open: Stream): void {
+    if (open.localEnded && open.remoteEnded) {
       this.streams.delete(open.id);
     }
   }
 
   #endRemote(open: Stream): void {
     open.remoteEnded = true;
-    if (open.localEnded) {
-      this.streams.delete(open.id);
-    }
+    this.#forgetIfEnded(open);
     this.events.end(open.id);
   }
 
@@ -315,14 +229,14 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
     if (!this.#sawSettings && (type !== frames.settings || (frameFlags & flags.ack) !== 0)) {
       return fault("protocol");
     }
-    if (this.#block !== undefined && (type !== frames.continuation || stream !== this.#block.stream)) {
+    if (this.#blocks.isOpen && type !== frames.continuation) {
       return fault("protocol");
     }
     switch (type) {
       case frames.headers:
-        return this.#headers(frameFlags, stream, payload);
+        return stream === 0 ? fault("protocol") : this.#block(this.#blocks.headers(frameFlags, stream, payload));
       case frames.continuation:
-        return this.#continuation(frameFlags, payload);
+        return this.#block(this.#blocks.continuation(frameFlags, stream, payload));
       case frames.resetStream:
         return this.#peerReset(stream, payload);
       case frames.settings:
@@ -346,22 +260,16 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
   }
 
   dataStart(frameFlags: number, stream: number, length: number): H2Fault | undefined {
-    if (!this.#sawSettings || this.#block !== undefined || stream === 0 || !this.wasOpen(stream)) {
+    if (!this.#sawSettings || this.#blocks.isOpen || stream === 0 || !this.wasOpen(stream)) {
       return fault("protocol");
     }
     if (length === 0 && (frameFlags & flags.endStream) === 0 && !this.#rates.emptyData(this.limits)) {
       return fault("empty-data-flood");
     }
-    if (length > this.#receiveWindow) {
+    if (!this.#receiveWindow.take(length)) {
       return fault("flow-control");
     }
-    this.#receiveWindow -= length;
-    this.#uncredited += length;
-    if (this.#uncredited >= Math.min(this.#windows.creditAfter, this.#windows.connection / 2)) {
-      this.output.add(numberFrame(frames.windowUpdate, 0, this.#uncredited));
-      this.#receiveWindow += this.#uncredited;
-      this.#uncredited = 0;
-    }
+    this.#giveCredit(0, this.#receiveWindow);
     const open = this.streams.get(stream);
     if (open === undefined) {
       // We have reset it; what was on its way still counts above.
@@ -369,11 +277,8 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
     }
     if (open.remoteEnded || !open.hasHead) {
       this.#failStream(open, errorCodes.streamClosed);
-    } else if (length > open.receiveWindow) {
+    } else if (!open.receiveWindow.take(length)) {
       this.#failStream(open, errorCodes.flowControl);
-    } else {
-      open.receiveWindow -= length;
-      open.uncredited += length;
     }
     return undefined;
   }
@@ -392,73 +297,31 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
     }
     if ((frameFlags & flags.endStream) !== 0) {
       this.#endRemote(open);
-    } else if (open.uncredited >= Math.min(this.#windows.creditAfter, this.#windows.stream / 2)) {
-      this.output.add(numberFrame(frames.windowUpdate, stream, open.uncredited));
-      open.receiveWindow += open.uncredited;
-      open.uncredited = 0;
+    } else {
+      this.#giveCredit(stream, open.receiveWindow);
     }
     return undefined;
   }
 
-  #headers(frameFlags: number, stream: number, payload: Buffer): H2Fault | undefined {
-    if (stream === 0) {
-      return fault("protocol");
+  #giveCredit(stream: number, window: ReceiveWindow): void {
+    const credit = window.credit();
+    if (credit > 0) {
+      this.output.add(numberFrame(frames.windowUpdate, stream, credit));
     }
-    let start = 0;
-    let end = payload.length;
-    if ((frameFlags & flags.padded) !== 0) {
-      start = 1;
-      end -= payload[0] ?? 0;
-    }
-    if ((frameFlags & flags.priority) !== 0) {
-      start += 5;
-    }
-    if (start > end) {
-      return fault("padding");
-    }
-    const part = payload.subarray(start, end);
-    const endStream = (frameFlags & flags.endStream) !== 0;
-    if ((frameFlags & flags.endHeaders) !== 0) {
-      return this.#section(stream, part, endStream);
-    }
-    this.#block = { stream, end: endStream, parts: [Buffer.from(part)], length: part.length, continuations: 0 };
-    return part.length > this.limits.headerBlock ? fault("header-block-too-large") : undefined;
   }
 
-  #continuation(frameFlags: number, payload: Buffer): H2Fault | undefined {
-    const block = this.#block;
-    if (block === undefined) {
-      return fault("protocol");
+  #block(outcome: BlockOutcome): H2Fault | undefined {
+    switch (outcome.kind) {
+      case "section":
+        return this.#section(outcome);
+      case "more":
+        return undefined;
+      case "fault":
+        return outcome.fault;
     }
-    block.continuations++;
-    block.length += payload.length;
-    if (block.continuations > this.limits.continuations) {
-      return fault("too-many-continuations");
-    }
-    if (block.length > this.limits.headerBlock) {
-      return fault("header-block-too-large");
-    }
-    // A copy: the payload may be a slice of a larger piece that must not be kept alive.
-    block.parts.push(Buffer.from(payload));
-    if ((frameFlags & flags.endHeaders) === 0) {
-      return undefined;
-    }
-    this.#block = undefined;
-    return this.#section(block.stream, Buffer.concat(block.parts), block.end);
   }
 
-  #section(stream: number, block: Buffer, end: boolean): H2Fault | undefined {
-    const fields: HeaderField[] = [];
-    let size = 0;
-    const whole = this.#hpack.decode(block, (name, value) => {
-      size += name.length + value.length + 32;
-      if (size <= this.limits.headerList) {
-        fields.push([name, value]);
-      }
-    });
-    if (!whole) {
-      return fault("compression");
-    }
+  #section({ stream, fields, endStream }: HeaderSection): H2Fault | undefined {
     if (!this.streams.has(stream) && !this.unknownHead(stream)) {
       return fault("protocol");
     }
@@ -472,11 +335,10 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
     }
     const first = !open.hasHead;
     open.hasHead = true;
-    const outcome =
-      first || end ? this.head(stream, size > this.limits.headerList ? undefined : fields, first, end) : "malformed";
+    const outcome = first || endStream ? this.head(stream, fields, first, endStream) : "malformed";
     if (outcome === "malformed") {
       this.#failStream(open, errorCodes.protocol);
-    } else if (end && this.streams.has(stream)) {
+    } else if (endStream && this.streams.has(stream)) {
       this.#endRemote(open);
     }
     return this.#fault;
@@ -526,7 +388,7 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
       return fault("protocol");
     }
     if ((frameFlags & flags.ack) !== 0) {
-      this.#hpack.setLimit(0);
+      this.#blocks.tableMustBeEmpty();
       return payload.length === 0 ? undefined : fault("frame-size");
     }
     if (payload.length % 6 !== 0) {
@@ -549,26 +411,15 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
 
   #setting(id: number, value: number): H2Fault | undefined {
     switch (id) {
-      case settings.initialWindowSize: {
-        if (value > maxWindow) {
-          return fault("flow-control");
-        }
-        const change = value - this.#peerInitialWindow;
-        this.#peerInitialWindow = value;
-        for (const open of this.streams.values()) {
-          open.sendWindow += change;
-          if (open.sendWindow > maxWindow) {
-            return fault("flow-control");
-          }
-        }
-        return undefined;
-      }
+      case settings.initialWindowSize:
+        return value > maxWindow || !this.#sender.changeInitialWindow(value, this.streams.values())
+          ? fault("flow-control")
+          : undefined;
       case settings.maxFrameSize:
         if (value < defaultMaxFrameSize || value > 0xff_ffff) {
           return fault("protocol");
         }
-        // Larger frames would only delay what shares the connection.
-        this.#peerMaxFrameSize = Math.min(value, defaultMaxFrameSize);
+        this.#sender.setMaxFrameSize(value);
         return undefined;
       case settings.enablePush:
         return value > 1 ? fault("protocol") : undefined;
@@ -611,9 +462,11 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
     }
     const credit = payload.readUInt32BE(0) & 0x7fff_ffff;
     if (stream === 0) {
-      this.#sendWindow += credit;
-      if (credit === 0 || this.#sendWindow > maxWindow) {
-        return fault(credit === 0 ? "protocol" : "flow-control");
+      if (credit === 0) {
+        return fault("protocol");
+      }
+      if (!this.#sender.credit(credit)) {
+        return fault("flow-control");
       }
       this.#roomForAll();
       return undefined;
@@ -641,34 +494,16 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
   }
 
   #room(open: Stream): void {
-    if (this.#sendWindow <= 0 || open.sendWindow <= 0) {
+    if (this.#sender.room(open) === 0) {
       return;
     }
-    const rest = open.rest;
+    const { rest } = open;
     if (rest !== undefined) {
-      open.rest = undefined;
-      const taken = this.#write(open, rest.body, rest.from, true);
-      if (rest.from + taken < rest.body.length) {
-        open.wantsRoom = false;
-        open.rest = { body: rest.body, from: rest.from + taken };
-      }
+      this.#sender.whole(open, rest.body, rest.from);
+      this.#forgetIfEnded(open);
     } else if (open.wantsRoom) {
       open.wantsRoom = false;
       this.events.writable(open.id);
     }
   }
-}
-
-/**
- * The last DATA header made, for a message that goes to thousands of connections goes to the same stream number in most
- * of them. Shared chunks are never changed.
- */
-let lastHeader: { length: number; flags: number; stream: number; bytes: Uint8Array } | undefined;
-
-function sharedDataHeader(length: number, frameFlags: number, stream: number): Uint8Array {
-  if (lastHeader?.length !== length || lastHeader.flags !== frameFlags || lastHeader.stream !== stream) {
-    const bytes = frameHeader(length, frames.data, frameFlags, stream);
-    lastHeader = { length, flags: frameFlags, stream, bytes };
-  }
-  return lastHeader.bytes;
 }

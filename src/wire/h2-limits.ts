@@ -1,4 +1,5 @@
 // What an HTTP/2 peer may do to us, and how a connection that went too far is named.
+import { errorCodes } from "./h2-frames.ts";
 
 /** Bounds on one connection. Rates count within a window of ten seconds of the clock that is passed in. */
 export interface H2Limits {
@@ -49,6 +50,25 @@ export interface H2Fault {
   readonly reason: H2FaultReason;
   /** RFC 9113 §7. */
   readonly code: number;
+}
+
+const faultCodes: Readonly<Record<H2FaultReason, number>> = {
+  "bad-preface": errorCodes.protocol,
+  "frame-size": errorCodes.frameSize,
+  padding: errorCodes.protocol,
+  protocol: errorCodes.protocol,
+  compression: errorCodes.compression,
+  "flow-control": errorCodes.flowControl,
+  "header-block-too-large": errorCodes.enhanceYourCalm,
+  "too-many-continuations": errorCodes.enhanceYourCalm,
+  "reset-flood": errorCodes.enhanceYourCalm,
+  "ping-flood": errorCodes.enhanceYourCalm,
+  "settings-flood": errorCodes.enhanceYourCalm,
+  "empty-data-flood": errorCodes.enhanceYourCalm,
+};
+
+export function fault(reason: H2FaultReason): H2Fault {
+  return { reason, code: faultCodes[reason] };
 }
 
 /** Counts what a peer may do only so often. */

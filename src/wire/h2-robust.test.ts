@@ -163,7 +163,9 @@ test("each rule that is broken ends the connection with its fault", () => {
     const fault = server.push(Buffer.from(bytes), 0);
     assert.equal(fault?.reason, reason);
     assert.equal(server.fault, fault);
-    const last = sent().at(-1);
+    const written = sent();
+    const last = written.at(-1);
+    assert.equal(written.filter(({ type }) => type === frames.goaway).length, 1, reason);
     assert.equal(last?.type, frames.goaway, reason);
     assert.equal(last.payload.readUInt32BE(4), fault.code);
     const before = events.length;
