@@ -38,6 +38,8 @@ export interface TlsListener {
 const dayMs = 86_400_000;
 const metaLifetimeMs = 30 * dayMs;
 const handshakeMs = 10_000;
+/** TLS costs some 50 KB a connection, also before anybody is known. */
+const maxConnections = 50_000;
 
 /** Rejects when the port cannot be bound or the certificate not written: the caller says so and goes on without it. */
 export async function createTlsListener(options: TlsListenerOptions): Promise<TlsListener> {
@@ -75,6 +77,7 @@ export async function createTlsListener(options: TlsListenerOptions): Promise<Tl
       refuse(socket, 404, "Not Found", "not found");
     }
   });
+  server.maxConnections = maxConnections;
   server.on("tlsClientError", (_error, socket) => socket.destroy());
   server.on("clientError", (_error, socket) => socket.destroy());
 
