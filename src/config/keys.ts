@@ -483,5 +483,4 @@ export const notBuilt: ReadonlySet<string> = new Set([
   "database.postgres.max_idle_conns",
   "database.postgres.conn_max_idle_time_secs",
   "tuning.batch_change_delay",
-  "control.threads",
 ]);
