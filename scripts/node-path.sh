@@ -14,6 +14,10 @@ if [ -z "$node" ] || ! [ -x "$node" ]; then
   fi
 fi
 PATH="$(dirname "$node"):$PATH"
+# A server's memory is mostly what it had to hold for a moment: a small nursery and one malloc arena keep a thousand
+# nodes at 170 MB resident instead of 300, at no cost in CPU that shows (docs/performance.md).
+node_memory="--max-semi-space-size=4"
+MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-1}"
 NODE_NO_WARNINGS=1
 NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$root/node_modules/.cache/compile}"
-export PATH NODE_NO_WARNINGS NODE_COMPILE_CACHE
+export PATH MALLOC_ARENA_MAX NODE_NO_WARNINGS NODE_COMPILE_CACHE

@@ -14,4 +14,4 @@ fi
 . "$root/scripts/node-path.sh"
 script=$1
 shift
-exec "$node" "$root/$script" "$@"
+exec "$node" $node_memory "$root/$script" "$@"
