@@ -205,11 +205,11 @@ function nothingIsLost(nodes: number, bounds: Bounds): fc.IProperty<[Step[]]> {
 }
 
 test("every session arrives at what the tailnet and its policy say", () => {
-  fc.assert(nothingIsLost(6, { horizon: 10_000, slice: 1 }), { numRuns: 400 });
+  fc.assert(nothingIsLost(6, { horizon: 10_000, slice: 1 }), { numRuns: 250 });
 });
 
 test("sessions that fall behind the horizon arrive there too", () => {
-  fc.assert(nothingIsLost(6, { horizon: 5, slice: 2 }), { numRuns: 200 });
+  fc.assert(nothingIsLost(6, { horizon: 5, slice: 2 }), { numRuns: 150 });
 });
 
 test("so do those of a tailnet whose peers fill several blocks", () => {

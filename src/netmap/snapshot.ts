@@ -1,6 +1,10 @@
 // The peers of a view as blocks of about 64, compressed once, from which every full map of that view is glued. A
 // snapshot stands at the step it was made at: a session that gets it starts with that cursor, and the ordinary delta
 // brings it up to now. Only when that delta would become long are the blocks that changed made again.
+//
+// Presence is in the blocks too, as of the step: coming online is one word in the delta, so it weighs next to nothing,
+// and the first message already says of every peer whether it is online. What a block says may be newer than its
+// step, never older: telling something twice does no harm, leaving it out does.
 import type { NodeId, UserId } from "../wire/ids.ts";
 import { changed, type ChangeLog } from "./change-log.ts";
 import type { NetmapCounters } from "./counters.ts";

@@ -242,6 +242,6 @@ function comparableSelf(self: MapNode | undefined): unknown {
   if (self === undefined) {
     return undefined;
   }
-  const known = new Set(["Endpoints", "HomeDERP", "DiscoKey", "Hostinfo", "Cap"]);
+  const known = new Set(["Endpoints", "HomeDERP", "DiscoKey", "Cap"]);
   return Object.fromEntries(Object.entries(self).filter(([field]) => !known.has(field)));
 }
