@@ -1,6 +1,6 @@
 // Everything of one store into another that is still empty, in one commit: users, keys, nodes with what is known of
 // them, policies and audit entries in their order.
-import type { Store, Write } from "../tailnet/store.ts";
+import type { Store, StoredAuditEntry, Write } from "../tailnet/store.ts";
 
 export interface CopyCounts {
   readonly users: number;
@@ -27,6 +27,7 @@ export async function copyStore(from: Store, to: Store): Promise<CopyOutcome> {
   const snapshot = await from.load();
   const policies = (await from.policyHistory(allPolicies)).toReversed();
   const audit = await wholeAuditLog(from);
+  const chain = await from.auditChain();
   const writes: Write[] = [
     ...snapshot.users.map((user): Write => ({ kind: "put-user", user })),
     ...snapshot.preAuthKeys.map(({ key, secret }): Write => ({ kind: "put-pre-auth-key", key, secret })),
@@ -34,7 +35,8 @@ export async function copyStore(from: Store, to: Store): Promise<CopyOutcome> {
     ...snapshot.apiKeys.map(({ key, secret }): Write => ({ kind: "put-api-key", key, secret })),
     ...policies.map((policy): Write => ({ kind: "put-policy", policy })),
     ...Object.entries(snapshot.settings).map(([key, value]): Write => ({ kind: "put-setting", key, value })),
-    ...audit.map((entry): Write => ({ kind: "audit", entry })),
+    // As it stands, damage included: what was wrong with it there is wrong with it here.
+    { kind: "restore-audit", chain, entries: audit },
     { kind: "reserve-ids", highest: snapshot.highest },
   ];
   const outcome = await to.commit([writes]);
@@ -54,16 +56,15 @@ export async function copyStore(from: Store, to: Store): Promise<CopyOutcome> {
   };
 }
 
-/** Oldest first. */
-async function wholeAuditLog(store: Store): Promise<Awaited<ReturnType<Store["auditLog"]>>> {
-  const pages: Awaited<ReturnType<Store["auditLog"]>>[] = [];
-  let before: number | undefined;
+async function wholeAuditLog(store: Store): Promise<readonly StoredAuditEntry[]> {
+  const pages: (readonly StoredAuditEntry[])[] = [];
+  let after = 0;
   for (;;) {
-    const page = await store.auditLog({ limit: auditPage, ...(before === undefined ? {} : { before }) });
+    const page = await store.auditLog({ after, limit: auditPage });
     pages.push(page);
-    before = page.at(-1)?.id;
-    if (page.length < auditPage || before === undefined) {
-      return pages.flat().toReversed();
+    after = page.at(-1)?.id ?? after;
+    if (page.length < auditPage) {
+      return pages.flat();
     }
   }
 }

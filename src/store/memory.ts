@@ -2,7 +2,17 @@
 // on its way does not. Held to the same suite as the real ones.
 import type { PolicyVersion } from "../tailnet/contract.ts";
 import type { ApiKey, NodeRecord, PreAuthKey, Presence, User } from "../tailnet/model.ts";
-import type { AuditEntry, CommitOutcome, Snapshot, Store, StoredSecret, Write } from "../tailnet/store.ts";
+import { emptyAuditChain, pruneEntry } from "../tailnet/audit-chain.ts";
+import type {
+  AuditChain,
+  CommitOutcome,
+  Snapshot,
+  Store,
+  StoredAuditEntry,
+  StoredSecret,
+  Write,
+} from "../tailnet/store.ts";
+import { type AuditWrite, ChainInCommit } from "./audit.ts";
 import { MemoryTable, type Undo, type UniqueKey } from "./memory-table.ts";
 import { refusal } from "./refusals.ts";
 
@@ -34,7 +44,8 @@ export class MemoryDisk {
   readonly apiKeys = new MemoryTable<Secret<ApiKey>>(prefixKey);
   readonly policies = new MemoryTable<PolicyVersion>(() => []);
   readonly settings = new Map<string, string>();
-  readonly audit: AuditEntry[] = [];
+  audit: StoredAuditEntry[] = [];
+  auditChain: AuditChain = emptyAuditChain;
 }
 
 function userKeys(user: User): readonly UniqueKey[] {
@@ -119,13 +130,18 @@ export function createMemoryStore(options: MemoryStoreOptions = {}, disk: Memory
       }
       reach("after-presence");
     },
-    auditLog: async ({ before, limit }) => {
+    auditLog: async ({ before, after, limit }) => {
       mustBeOpen();
-      return disk.audit
-        .map((entry, index) => ({ ...entry, id: index + 1 }))
-        .filter(({ id }) => before === undefined || id < before)
-        .reverse()
-        .slice(0, limit);
+      return after === undefined
+        ? disk.audit
+            .filter(({ id }) => before === undefined || id < before)
+            .toReversed()
+            .slice(0, limit)
+        : disk.audit.filter(({ id }) => id > after).slice(0, limit);
+    },
+    auditChain: async () => {
+      mustBeOpen();
+      return disk.auditChain;
     },
     policyHistory: async (limit) => {
       mustBeOpen();
@@ -223,10 +239,45 @@ function store(disk: MemoryDisk, write: Write, undo: Undo): string | undefined {
     case "put-setting":
       return putSetting(disk.settings, write.key, write.value, undo);
     case "audit":
-      disk.audit.push(write.entry);
-      undo.push(() => disk.audit.pop());
-      return undefined;
+    case "prune-audit":
+    case "restore-audit":
+      return storeAudit(disk, write, undo);
   }
+}
+
+function storeAudit(disk: MemoryDisk, write: AuditWrite, undo: Undo): string | undefined {
+  const { audit, auditChain } = disk;
+  const { length } = audit;
+  undo.push(() => {
+    audit.length = length;
+    disk.audit = audit;
+    disk.auditChain = auditChain;
+  });
+  const chain = new ChainInCommit(auditChain);
+  switch (write.kind) {
+    case "audit":
+      audit.push(chain.append(write.entry));
+      break;
+    case "prune-audit": {
+      const firstKept = audit.findIndex(({ at }) => at >= write.olderThan);
+      const removed = audit.slice(0, firstKept === -1 ? audit.length : firstKept);
+      const last = removed.at(-1);
+      if (last !== undefined) {
+        chain.chain = { ...chain.chain, anchor: { id: last.id, hash: last.hash } };
+        const entry = chain.append(pruneEntry(write.at, chain.chain.anchor, removed.length));
+        disk.audit = [...audit.slice(removed.length), entry];
+      }
+      break;
+    }
+    case "restore-audit":
+      if (auditChain.head.id !== 0) {
+        return refusal.auditNotEmpty;
+      }
+      disk.audit = [...write.entries];
+      chain.chain = write.chain;
+  }
+  disk.auditChain = chain.chain;
+  return undefined;
 }
 
 function putSecret<Key extends { readonly id: number }>(

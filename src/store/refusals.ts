@@ -14,6 +14,7 @@ export const refusal = {
   addressTaken: "address already in use",
   prefixTaken: "key prefix already in use",
   secretMissing: "a new key needs its secret",
+  auditNotEmpty: "the audit log is not empty",
 } as const;
 
 /** SQLite names the columns of the violated index: the last of them tells which one it was. */

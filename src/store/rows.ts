@@ -3,7 +3,8 @@
 import { type Addr, formatAddr, formatPrefix, parseAddr, parsePrefix, type Prefix } from "../ip/index.ts";
 import type { PolicyVersion } from "../tailnet/contract.ts";
 import type { ApiKey, NodeRecord, PreAuthKey, Presence, RegisterMethod, User } from "../tailnet/model.ts";
-import type { AuditEntry, StoredAuditEntry, StoredSecret } from "../tailnet/store.ts";
+import { emptyAuditChain } from "../tailnet/audit-chain.ts";
+import type { AuditChain, StoredAuditEntry, StoredSecret } from "../tailnet/store.ts";
 import type {
   ApiKeyId,
   DiscoKey,
@@ -305,8 +306,9 @@ export function policyOf(row: Row): PolicyVersion {
   };
 }
 
-export function auditColumns(entry: AuditEntry): Columns {
+export function auditColumns(entry: StoredAuditEntry): Columns {
   return {
+    id: entry.id,
     at: entry.at,
     actor_kind: entry.actorKind,
     actor_id: entry.actorId,
@@ -315,6 +317,8 @@ export function auditColumns(entry: AuditEntry): Columns {
     target: entry.target,
     before: entry.before,
     after: entry.after,
+    previous_hash: entry.previous,
+    hash: entry.hash,
   };
 }
 
@@ -329,5 +333,21 @@ export function auditOf(row: Row): StoredAuditEntry {
     target: text(row, "target"),
     before: text(row, "before"),
     after: text(row, "after"),
+    previous: text(row, "previous_hash"),
+    hash: text(row, "hash"),
   };
+}
+
+/** Of a database without a row yet: nothing was ever stored. */
+export function auditChainOf(row: Row | undefined): AuditChain {
+  return row === undefined
+    ? emptyAuditChain
+    : {
+        head: { id: integer(row, "head_id"), hash: text(row, "head_hash") },
+        anchor: { id: integer(row, "anchor_id"), hash: text(row, "anchor_hash") },
+      };
+}
+
+export function auditChainColumns({ head, anchor }: AuditChain): Columns {
+  return { head_id: head.id, head_hash: head.hash, anchor_id: anchor.id, anchor_hash: anchor.hash };
 }

@@ -9,6 +9,7 @@ export type SqliteCall =
   | { readonly name: "savePresence"; readonly rows: readonly PresenceRow[] }
   | { readonly name: "policyHistory"; readonly limit: number }
   | { readonly name: "auditLog"; readonly query: AuditQuery }
+  | { readonly name: "auditChain" }
   | { readonly name: "ping" }
   | { readonly name: "close" };
 

@@ -3,11 +3,22 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import type { PolicyVersion } from "../tailnet/contract.ts";
 import type { NodeRecord, Presence } from "../tailnet/model.ts";
-import type { AuditQuery, CommitOutcome, Snapshot, StoredAuditEntry, Write } from "../tailnet/store.ts";
+import { pruneEntry } from "../tailnet/audit-chain.ts";
+import type {
+  AuditChain,
+  AuditLink,
+  AuditQuery,
+  CommitOutcome,
+  Snapshot,
+  StoredAuditEntry,
+  Write,
+} from "../tailnet/store.ts";
 import type { NodeId } from "../wire/ids.ts";
-import { refusalByColumn } from "./refusals.ts";
+import { type AuditWrite, ChainInCommit, isAuditWrite } from "./audit.ts";
+import { refusal, refusalByColumn } from "./refusals.ts";
 import {
   apiKeyOf,
+  auditChainOf,
   auditOf,
   DamagedRow,
   nodeOf,
@@ -19,6 +30,8 @@ import {
   userOf,
 } from "./rows.ts";
 import {
+  auditChainStep,
+  auditStep,
   highWaterSteps,
   type HighWater,
   type Parent,
@@ -77,8 +90,9 @@ export class SqliteConnection {
     const marks: HighWater = { user: 0, node: 0, preAuthKey: 0, apiKey: 0, policy: 0 };
     this.#run("BEGIN IMMEDIATE");
     try {
+      const chain = new ChainInCommit(this.auditChain());
       groups.forEach((writes, index) => {
-        const reason = this.#storeGroup(writes);
+        const reason = this.#storeGroup(writes, chain);
         if (reason === undefined) {
           raiseMarks(marks, writes);
         } else {
@@ -92,6 +106,9 @@ export class SqliteConnection {
       }
       for (const step of highWaterSteps(marks)) {
         this.#step(step);
+      }
+      if (chain.moved) {
+        this.#step(auditChainStep(chain.chain, tailnet));
       }
       const sequence = this.#moveSequence();
       this.#run("COMMIT");
@@ -122,11 +139,21 @@ export class SqliteConnection {
     return rows;
   }
 
-  auditLog({ before, limit }: AuditQuery): readonly StoredAuditEntry[] {
+  auditLog({ before, after, limit }: AuditQuery): readonly StoredAuditEntry[] {
     const rows: StoredAuditEntry[] = [];
-    const sql = "SELECT * FROM audit WHERE tailnet = ? AND id < ? ORDER BY id DESC LIMIT ?";
-    this.#each("audit", sql, (row) => rows.push(auditOf(row)), before ?? Number.MAX_SAFE_INTEGER, limit);
+    const [sql, bound] =
+      after === undefined
+        ? [
+            "SELECT * FROM audit WHERE tailnet = ? AND id < ? ORDER BY id DESC LIMIT ?",
+            before ?? Number.MAX_SAFE_INTEGER,
+          ]
+        : ["SELECT * FROM audit WHERE tailnet = ? AND id > ? ORDER BY id LIMIT ?", after];
+    this.#each("audit", sql, (row) => rows.push(auditOf(row)), bound, limit);
     return rows;
+  }
+
+  auditChain(): AuditChain {
+    return auditChainOf(this.#prepared("SELECT * FROM audit_chain WHERE tailnet = ?").get(tailnet));
   }
 
   ping(): void {
@@ -141,20 +168,77 @@ export class SqliteConnection {
   }
 
   /** Stores a group, or undoes all of it and returns why. */
-  #storeGroup(writes: readonly Write[]): string | undefined {
+  #storeGroup(writes: readonly Write[], chain: ChainInCommit): string | undefined {
+    const before = chain.chain;
     this.#run("SAVEPOINT one_group");
     for (const write of writes) {
-      for (const step of stepsOf(write, tailnet)) {
-        const reason = this.#refusedStep(step);
-        if (reason !== undefined) {
-          this.#run("ROLLBACK TO one_group");
-          this.#run("RELEASE one_group");
-          return reason;
-        }
+      const reason = this.#storeWrite(write, chain);
+      if (reason !== undefined) {
+        this.#run("ROLLBACK TO one_group");
+        this.#run("RELEASE one_group");
+        chain.chain = before;
+        return reason;
       }
     }
     this.#run("RELEASE one_group");
     return undefined;
+  }
+
+  #storeWrite(write: Write, chain: ChainInCommit): string | undefined {
+    if (isAuditWrite(write)) {
+      return this.#storeAudit(write, chain);
+    }
+    for (const step of stepsOf(write, tailnet)) {
+      const reason = this.#refusedStep(step);
+      if (reason !== undefined) {
+        return reason;
+      }
+    }
+    return undefined;
+  }
+
+  #storeAudit(write: AuditWrite, chain: ChainInCommit): string | undefined {
+    switch (write.kind) {
+      case "audit":
+        this.#step(auditStep(chain.append(write.entry), tailnet));
+        return undefined;
+      case "prune-audit":
+        this.#pruneAudit(write, chain);
+        return undefined;
+      case "restore-audit":
+        if (chain.chain.head.id !== 0) {
+          return refusal.auditNotEmpty;
+        }
+        for (const entry of write.entries) {
+          this.#step(auditStep(entry, tailnet));
+        }
+        chain.chain = write.chain;
+        return undefined;
+    }
+  }
+
+  #pruneAudit({ olderThan, at }: Extract<AuditWrite, { kind: "prune-audit" }>, chain: ChainInCommit): void {
+    const kept = this.#prepared("SELECT min(id) AS id FROM audit WHERE tailnet = ? AND at >= ?").get(
+      tailnet,
+      olderThan,
+    );
+    const firstKept = typeof kept?.["id"] === "number" ? kept["id"] : Number.MAX_SAFE_INTEGER;
+    const last = this.#prepared("SELECT id, hash FROM audit WHERE tailnet = ? AND id < ? ORDER BY id DESC LIMIT 1").get(
+      tailnet,
+      firstKept,
+    );
+    if (last === undefined) {
+      return;
+    }
+    const anchor: AuditLink = { id: Number(last["id"]), hash: String(last["hash"]) };
+    // Announced first: the database lets nothing else be removed.
+    chain.chain = { ...chain.chain, anchor };
+    this.#step(auditChainStep(chain.chain, tailnet));
+    const removed = this.#step({
+      sql: "DELETE FROM audit WHERE tailnet = ? AND id <= ?",
+      parameters: [tailnet, anchor.id],
+    });
+    this.#step(auditStep(chain.append(pruneEntry(at, anchor, removed)), tailnet));
   }
 
   #refusedStep(step: Step): string | undefined {
@@ -254,7 +338,10 @@ export class SqliteConnection {
 
   /** One damaged row never stops the others: it is told and left where it is. */
   #each(table: string, sql: string, read: (row: Row) => void, ...more: SQLInputValue[]): void {
-    for (const row of this.#prepared(sql).iterate(tailnet, ...more)) {
+    const statement = this.#prepared(sql);
+    // A number too large for JavaScript would stop the reading of all rows instead of one.
+    statement.setReadBigInts(true);
+    for (const row of statement.iterate(tailnet, ...more)) {
       try {
         read(row);
       } catch (error) {

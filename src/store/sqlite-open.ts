@@ -85,6 +85,7 @@ function migrate(db: DatabaseSync, migrations: readonly Migration[], from: numbe
       // Somebody else may have taken the step while this one waited for the lock.
       if (numberOf(db, "user_version") === index) {
         db.exec(migration.sql);
+        migration.run?.(db);
         db.exec(`PRAGMA user_version = ${index + 1}`);
         db.exec(`PRAGMA application_id = ${applicationId}`);
       }

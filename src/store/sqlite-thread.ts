@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import type { PolicyVersion } from "../tailnet/contract.ts";
-import type { CommitOutcome, Snapshot, Store, StoredAuditEntry } from "../tailnet/store.ts";
+import type { AuditChain, CommitOutcome, Snapshot, Store, StoredAuditEntry } from "../tailnet/store.ts";
 import type { SqliteAnswer, SqliteCall, SqliteThreadData } from "./sqlite-calls.ts";
 import type { SqliteStoreOptions } from "./sqlite.ts";
 
@@ -31,6 +31,7 @@ export async function openSqliteThread(options: SqliteStoreOptions): Promise<Sto
     },
     policyHistory: (limit) => thread.call({ name: "policyHistory", limit }) as Promise<readonly PolicyVersion[]>,
     auditLog: (query) => thread.call({ name: "auditLog", query }) as Promise<readonly StoredAuditEntry[]>,
+    auditChain: () => thread.call({ name: "auditChain" }) as Promise<AuditChain>,
     ping: () => withTimeout(thread.call({ name: "ping" })),
     close: () => thread.close(),
   };

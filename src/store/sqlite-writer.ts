@@ -33,6 +33,8 @@ function run(connection: SqliteConnection, call: SqliteCall): unknown {
       return connection.policyHistory(call.limit);
     case "auditLog":
       return connection.auditLog(call.query);
+    case "auditChain":
+      return connection.auditChain();
     case "ping":
       return connection.ping();
     case "close":

@@ -2,10 +2,12 @@
 // sqlite-connection.ts.
 import type { NodeId } from "../wire/ids.ts";
 import type { Presence } from "../tailnet/model.ts";
-import type { Snapshot, Write } from "../tailnet/store.ts";
+import type { AuditChain, Snapshot, StoredAuditEntry, Write } from "../tailnet/store.ts";
+import type { PlainWrite } from "./audit.ts";
 import { refusal } from "./refusals.ts";
 import {
   apiKeyColumns,
+  auditChainColumns,
   auditColumns,
   type Columns,
   nodeColumns,
@@ -97,7 +99,7 @@ export function presenceStep(id: NodeId, presence: Presence): Step {
 }
 
 /** The statements of one write, in order. */
-export function stepsOf(write: Write, tailnet: number): readonly Step[] {
+export function stepsOf(write: PlainWrite, tailnet: number): readonly Step[] {
   switch (write.kind) {
     case "put-user":
       return [upsert("users", ["id"], { tailnet, ...userColumns(write.user) })];
@@ -151,9 +153,15 @@ export function stepsOf(write: Write, tailnet: number): readonly Step[] {
       return highWaterSteps(write.highest);
     case "put-setting":
       return [upsert("settings", ["tailnet", "key"], { tailnet, key: write.key, value: write.value })];
-    case "audit":
-      return [insert("audit", { tailnet, ...auditColumns(write.entry) })];
   }
+}
+
+export function auditStep(entry: StoredAuditEntry, tailnet: number): Step {
+  return insert("audit", { tailnet, ...auditColumns(entry) });
+}
+
+export function auditChainStep(chain: AuditChain, tailnet: number): Step {
+  return upsert("audit_chain", ["tailnet"], { tailnet, ...auditChainColumns(chain) });
 }
 
 export type HighWater = { -readonly [Kind in keyof Snapshot["highest"]]: number };
@@ -203,6 +211,8 @@ function idOf(write: Write): { readonly kind: keyof HighWater; readonly id: numb
     case "reserve-ids":
     case "put-setting":
     case "audit":
+    case "prune-audit":
+    case "restore-audit":
       return undefined;
   }
 }

@@ -18,6 +18,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     savePresence: async (rows) => connection.savePresence(rows),
     policyHistory: async (limit) => connection.policyHistory(limit),
     auditLog: async (query) => connection.auditLog(query),
+    auditChain: async () => connection.auditChain(),
     ping: async () => connection.ping(),
     close: async () => connection.close(),
   };

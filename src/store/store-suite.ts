@@ -7,6 +7,9 @@ import type { AuditEntry, Snapshot, Store, Write } from "../tailnet/store.ts";
 import { parseAddr, parsePrefix } from "../ip/index.ts";
 import { parseDiscoKey, parseMachineKey, parseNodeKey } from "../wire/ids.ts";
 import type { ApiKeyId, NodeId, PreAuthKeyId, UserId } from "../wire/ids.ts";
+import { emptyAuditChain, pruneAction, verifyAudit } from "../tailnet/audit-chain.ts";
+import { sha256 } from "./audit.ts";
+import { createMemoryStore } from "./memory.ts";
 import { refusal } from "./refusals.ts";
 
 export interface StoreUnderTest {
@@ -404,12 +407,87 @@ export function storeSuite(name: string, make: () => Promise<StoreUnderTest>): v
       first.map(({ action }) => action),
       ["d", "c", "b"],
     );
-    const { id: before, ...entry } = defined(first.at(-1));
+    const { id: before, previous: _previous, hash: _hash, ...entry } = defined(first.at(-1));
     assert.deepEqual(entry, sampleAudit("b"));
     assert.deepEqual(
       (await store.auditLog({ before, limit: 3 })).map(({ action }) => action),
       ["a"],
     );
+    assert.deepEqual(
+      (await store.auditLog({ after: before, limit: 1 })).map(({ action }) => action),
+      ["c"],
+    );
+  });
+
+  const audit = (action: string, at = 1_700_000_000_000): Write => ({
+    kind: "audit",
+    entry: { ...sampleAudit(action), at },
+  });
+  const badUse: Write = { kind: "use-pre-auth-key", id: 99 as PreAuthKeyId };
+
+  on("the audit log is a chain that refused groups leave no gap in", async (store, reopen) => {
+    assert.deepEqual(await store.auditChain(), emptyAuditChain);
+    await commit(store, [audit("a")], [audit("refused"), badUse], [audit("b"), audit("c\u0000\ud800")]);
+    await commit(store, [audit("refused too"), badUse]);
+    const again = await reopen();
+    await commit(again, [audit("d")]);
+    const entries = await again.auditLog({ after: 0, limit: 10 });
+    assert.deepEqual(
+      entries.map(({ action }) => action),
+      ["a", "b", "c\ufffd", "d"],
+    );
+    assert.deepEqual(
+      entries.map(({ previous }) => previous),
+      [emptyAuditChain.head.hash, ...entries.slice(0, -1).map(({ hash }) => hash)],
+    );
+    const verdict = await verifyAudit(again, sha256);
+    assert.deepEqual(verdict.faults, []);
+    assert.equal(verdict.entries, 4);
+    assert.deepEqual(verdict.head, { id: entries.at(-1)?.id, hash: entries.at(-1)?.hash });
+    assert.equal((await verifyAudit(again, sha256, entries[1]?.hash)).ok, true);
+    assert.equal((await verifyAudit(again, sha256, "f".repeat(64))).ok, false);
+  });
+
+  on("pruning takes the oldest entries, leaves an anchor and says so", async (store, reopen) => {
+    await commit(store, [audit("a", 10), audit("b", 20), audit("old by its clock", 5), audit("c", 30), audit("d", 15)]);
+    const all = await store.auditLog({ after: 0, limit: 10 });
+    const prune = (olderThan: number): Write => ({ kind: "prune-audit", olderThan, at: 100 });
+    await commit(store, [prune(10)]);
+    assert.deepEqual(await store.auditLog({ after: 0, limit: 10 }), all);
+    await commit(store, [prune(25), badUse]);
+    assert.deepEqual(await store.auditLog({ after: 0, limit: 10 }), all);
+    await commit(store, [prune(25)]);
+    const again = await reopen();
+    const left = await again.auditLog({ after: 0, limit: 10 });
+    assert.deepEqual(
+      left.map(({ action }) => action),
+      ["c", "d", pruneAction],
+    );
+    const anchor = { id: all[2]?.id, hash: all[2]?.hash };
+    assert.deepEqual((await again.auditChain()).anchor, anchor);
+    assert.deepEqual(JSON.parse(left[2]?.after ?? ""), { through: anchor.id, hash: anchor.hash, removed: 3 });
+    assert.deepEqual((await verifyAudit(again, sha256)).faults, []);
+    await commit(again, [prune(1000)], [audit("e")]);
+    assert.deepEqual(
+      (await again.auditLog({ after: 0, limit: 10 })).map(({ action }) => action),
+      [pruneAction, "e"],
+    );
+    assert.deepEqual((await verifyAudit(again, sha256)).faults, []);
+  });
+
+  on("an audit chain from elsewhere keeps its ids and hashes, in an empty log only", async (store) => {
+    const source = createMemoryStore();
+    await commit(source, [audit("a", 1), audit("b", 2), audit("c", 3)]);
+    await commit(source, [{ kind: "prune-audit", olderThan: 2, at: 4 }]);
+    const chain = await source.auditChain();
+    const entries = await source.auditLog({ after: 0, limit: 10 });
+    const restore: Write = { kind: "restore-audit", chain, entries };
+    assert.deepEqual(await commit(store, [restore]), {});
+    assert.deepEqual(await store.auditLog({ after: 0, limit: 10 }), entries);
+    assert.deepEqual(await store.auditChain(), chain);
+    assert.deepEqual(await commit(store, [restore]), { 0: refusal.auditNotEmpty });
+    await commit(store, [audit("d")]);
+    assert.deepEqual((await verifyAudit(store, sha256)).faults, []);
   });
 
   on("commits that are asked for at once are all stored, in order", async (store) => {

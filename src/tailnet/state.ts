@@ -125,6 +125,8 @@ export class TailnetState {
         this.settings.set(write.key, write.value);
         return undefined;
       case "audit":
+      case "prune-audit":
+      case "restore-audit":
         return undefined;
     }
   }

@@ -24,12 +24,29 @@ export interface AuditEntry {
   readonly after: string;
 }
 
-/** Ids ascend in the order of storing. */
+/** Ids ascend in the order of storing; the hashes are audit-chain.ts's, made where the order is decided. */
 export interface StoredAuditEntry extends AuditEntry {
   readonly id: number;
+  /** Hash of the entry before, in hex. */
+  readonly previous: string;
+  readonly hash: string;
+}
+/** An entry's place in the chain. */
+export interface AuditLink {
+  readonly id: number;
+  readonly hash: string;
+}
+export interface AuditChain {
+  /** What was stored last. */
+  readonly head: AuditLink;
+  /** What the oldest entry follows: the start, or the last entry that pruning took. */
+  readonly anchor: AuditLink;
 }
 export interface AuditQuery {
+  /** Newest first, lower ids only. */
   readonly before?: number;
+  /** Oldest first, higher ids only. Not together with `before`. */
+  readonly after?: number;
   readonly limit: number;
 }
 
@@ -49,7 +66,11 @@ export type Write =
   /** Ids up to these count as given out, though no row has them (they were deleted before the data came here). */
   | { readonly kind: "reserve-ids"; readonly highest: Snapshot["highest"] }
   | { readonly kind: "put-setting"; readonly key: string; readonly value: string }
-  | { readonly kind: "audit"; readonly entry: AuditEntry };
+  | { readonly kind: "audit"; readonly entry: AuditEntry }
+  /** Takes the oldest entries, up to the first that is not older, and says so in an entry; nothing to take: does nothing. */
+  | { readonly kind: "prune-audit"; readonly olderThan: number; readonly at: number }
+  /** A chain as it stands elsewhere, into an empty one; refused otherwise. */
+  | { readonly kind: "restore-audit"; readonly chain: AuditChain; readonly entries: readonly StoredAuditEntry[] };
 
 export interface Snapshot {
   readonly sequence: number;
@@ -86,8 +107,9 @@ export interface Store {
   savePresence(rows: readonly { readonly id: NodeId; readonly presence: Presence }[]): Promise<void>;
   /** Newest first. */
   policyHistory(limit: number): Promise<readonly PolicyVersion[]>;
-  /** Newest first; with `before` only entries with a lower id. */
+  /** Newest first, or oldest first where `after` is given. */
   auditLog(query: AuditQuery): Promise<readonly StoredAuditEntry[]>;
+  auditChain(): Promise<AuditChain>;
   /** Answers within a second or throws: the health check's question. */
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -1,11 +1,15 @@
 // Groups of writes in one transaction: each between its own savepoint and release, so that a refused one leaves the
 // others as they are. The database's constraints decide; their names say why.
 import type { Presence } from "../../tailnet/model.ts";
-import type { CommitOutcome, Write } from "../../tailnet/store.ts";
+import { pruneEntry } from "../../tailnet/audit-chain.ts";
+import type { AuditChain, AuditLink, CommitOutcome, Write } from "../../tailnet/store.ts";
 import type { NodeId } from "../../wire/ids.ts";
+import { type AuditWrite, ChainInCommit, isAuditWrite, type PlainWrite } from "../audit.ts";
 import { refusal } from "../refusals.ts";
 import {
   apiKeyColumns,
+  auditChainColumns,
+  auditChainOf,
   auditColumns,
   nodeColumns,
   policyColumns,
@@ -28,11 +32,14 @@ export async function commitGroups(query: Query, groups: readonly (readonly Writ
   const [counter] = await query("SELECT value FROM hawser.counters WHERE name = 'sequence' FOR UPDATE");
   let sequence = counter === undefined ? 0 : Number(counter["value"]);
   const refused: { index: number; reason: string }[] = [];
+  // The counter's row orders the commits, so the chain is nobody else's until this one ends.
+  const chain = new ChainInCommit(auditChainOf((await query("SELECT * FROM hawser.audit_chain"))[0]));
   for (const [index, writes] of groups.entries()) {
+    const before = chain.chain;
     await query("SAVEPOINT one_group");
     try {
       for (const write of writes) {
-        await store(query, write);
+        await (isAuditWrite(write) ? storeAudit(query, write, chain) : store(query, write));
       }
       await query("RELEASE one_group");
     } catch (error) {
@@ -41,8 +48,12 @@ export async function commitGroups(query: Query, groups: readonly (readonly Writ
         throw error;
       }
       await query("ROLLBACK TO one_group");
+      chain.chain = before;
       refused.push({ index, reason });
     }
+  }
+  if (chain.moved) {
+    await putChain(query, chain.chain);
   }
   if (refused.length < groups.length) {
     sequence++;
@@ -69,7 +80,57 @@ function reasonOf(error: unknown): string | undefined {
   return unique || foreign ? (refusalOf[constraint] ?? constraint) : undefined;
 }
 
-async function store(query: Query, write: Write): Promise<void> {
+async function storeAudit(query: Query, write: AuditWrite, chain: ChainInCommit): Promise<void> {
+  switch (write.kind) {
+    case "audit":
+      await insert(query, "audit", auditColumns(chain.append(write.entry)));
+      return;
+    case "prune-audit":
+      await pruneAudit(query, write, chain);
+      return;
+    case "restore-audit":
+      if (chain.chain.head.id !== 0) {
+        throw new Refused(refusal.auditNotEmpty);
+      }
+      for (const entry of write.entries) {
+        await insert(query, "audit", auditColumns(entry));
+      }
+      chain.chain = write.chain;
+      return;
+  }
+}
+
+async function pruneAudit(
+  query: Query,
+  { olderThan, at }: Extract<AuditWrite, { kind: "prune-audit" }>,
+  chain: ChainInCommit,
+): Promise<void> {
+  const [last] = await query(
+    `SELECT id, hash FROM hawser.audit
+     WHERE id < coalesce((SELECT min(id) FROM hawser.audit WHERE at >= $1), $2) ORDER BY id DESC LIMIT 1`,
+    [olderThan, Number.MAX_SAFE_INTEGER],
+  );
+  if (last === undefined) {
+    return;
+  }
+  const anchor: AuditLink = { id: Number(last["id"]), hash: String(last["hash"]) };
+  // Announced first: the database lets nothing else be removed.
+  chain.chain = { ...chain.chain, anchor };
+  await putChain(query, chain.chain);
+  const [counted] = await query(
+    "WITH gone AS (DELETE FROM hawser.audit WHERE id <= $1 RETURNING 1) SELECT count(*) AS n FROM gone",
+    [anchor.id],
+  );
+  await insert(query, "audit", auditColumns(chain.append(pruneEntry(at, anchor, Number(counted?.["n"] ?? 0)))));
+}
+
+async function putChain(query: Query, chain: AuditChain): Promise<void> {
+  const columns = auditChainColumns(chain);
+  const updates = Object.keys(columns).map((name) => `${name} = excluded.${name}`);
+  await insert(query, "audit_chain", columns, `ON CONFLICT (tailnet) DO UPDATE SET ${updates.join(", ")}`);
+}
+
+async function store(query: Query, write: PlainWrite): Promise<void> {
   switch (write.kind) {
     case "put-user":
       await put(query, "users", "user", userColumns(write.user));
@@ -123,9 +184,6 @@ async function store(query: Query, write: Write): Promise<void> {
         "INSERT INTO hawser.settings (key, value) VALUES ($1, $2) ON CONFLICT (tailnet, key) DO UPDATE SET value = excluded.value",
         [write.key, write.value],
       );
-      return;
-    case "audit":
-      await insert(query, "audit", auditColumns(write.entry));
       return;
   }
 }

@@ -3,8 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Client } from "pg";
 import type { Store } from "../../tailnet/store.ts";
+import { verifyAudit } from "../../tailnet/audit-chain.ts";
+import { sha256 } from "../audit.ts";
 import { sampleUser, storeSuite } from "../store-suite.ts";
 import type { PostgresTarget } from "./connection.ts";
+import { migrations } from "./schema.ts";
 import { openPostgresStore } from "./store.ts";
 
 const server = {
@@ -86,6 +89,30 @@ if (missing !== undefined) {
     const second = await openPostgresStore(target);
     assert.equal(second.ok, false);
     await store.close();
+    await administer(`DROP DATABASE ${target.database} WITH (FORCE)`);
+  });
+
+  test("entries from before there was a chain are linked, and the database refuses to change any", async () => {
+    const target = await freshDatabase();
+    const client = new Client({ ...server, database: target.database });
+    await client.connect();
+    await client.query("CREATE SCHEMA hawser; CREATE TABLE hawser.meta (key text PRIMARY KEY, value text NOT NULL)");
+    await client.query(`${migrations[0]?.sql ?? ""}; INSERT INTO hawser.meta VALUES ('schema', '1')`);
+    await client.query(
+      `INSERT INTO hawser.audit (id, at, actor_kind, actor_id, from_address, action, target, before, after)
+       VALUES (2, 20, 'cli', 'root', '', 'a', 'user:1', '', '{}'), (7, 10, 'cli', 'root', '', 'b', '', '', '')`,
+    );
+    const store = await opened(target);
+    const entry = { at: 1, actorKind: "cli", actorId: "", from: "", action: "c", target: "", before: "", after: "" };
+    await store.commit([[{ kind: "audit", entry }]]);
+    const verdict = await verifyAudit(store, sha256);
+    assert.deepEqual([verdict.faults, verdict.entries, verdict.head.id], [[], 3, 8]);
+    await assert.rejects(client.query("UPDATE hawser.audit SET action = 'x' WHERE id = 7"), /append-only/);
+    await assert.rejects(client.query("DELETE FROM hawser.audit WHERE id = 8"), /append-only/);
+    await client.query("DROP TRIGGER audit_is_append_only ON hawser.audit; DELETE FROM hawser.audit WHERE id = 7");
+    assert.equal((await verifyAudit(store, sha256)).ok, false);
+    await store.close();
+    await client.end();
     await administer(`DROP DATABASE ${target.database} WITH (FORCE)`);
   });
 

@@ -11,8 +11,9 @@ export async function migrate(query: Query): Promise<string | undefined> {
   if (version > migrations.length) {
     return `the database has schema ${version}, which a newer Hawser made; this one knows up to ${migrations.length}: upgrade Hawser, or restore the backup from before`;
   }
-  for (const sql of migrations.slice(version)) {
+  for (const { sql, run } of migrations.slice(version)) {
     await query(sql);
+    await run?.(query);
   }
   await query("INSERT INTO hawser.meta VALUES ('schema', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value", [
     String(migrations.length),

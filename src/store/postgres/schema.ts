@@ -3,10 +3,19 @@
 // transaction; the version stands in hawser.meta. JSON is kept as text, because jsonb refuses the NUL escapes that a
 // client may send.
 import { refusal } from "../refusals.ts";
+import type { Query } from "./connection.ts";
+import * as auditChain from "./schema-002-audit-chain.ts";
 
-/** SQL of each migration; its number is its place, from 1. Never change one that was released. */
-export const migrations: readonly string[] = [
-  `
+export interface PostgresMigration {
+  readonly sql: string;
+  /** What SQL alone cannot do, after it and in the same transaction. */
+  readonly run?: (query: Query) => Promise<void>;
+}
+
+/** A migration's number is its place, from 1. Never change one that was released. */
+export const migrations: readonly PostgresMigration[] = [
+  {
+    sql: `
   CREATE TABLE hawser.counters (name text PRIMARY KEY, value bigint NOT NULL);
   INSERT INTO hawser.counters VALUES
     ('sequence', 0), ('user', 0), ('node', 0), ('pre_auth_key', 0), ('api_key', 0), ('policy', 0);
@@ -72,6 +81,8 @@ export const migrations: readonly string[] = [
     action text NOT NULL, target text NOT NULL, before text NOT NULL, after text NOT NULL
   );
   `,
+  },
+  auditChain,
 ];
 
 /** Constraint that PostgreSQL names in an error → why the group is refused. */

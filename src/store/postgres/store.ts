@@ -6,7 +6,17 @@ import { PostgresConnection } from "./connection.ts";
 import type { PostgresTarget, Query } from "./connection.ts";
 import { claim } from "./lock.ts";
 import { commitGroups, putPresence } from "./commit.ts";
-import { apiKeyOf, auditOf, nodeOf, policyOf, preAuthKeyOf, presenceOf, secretOf, userOf } from "../rows.ts";
+import {
+  apiKeyOf,
+  auditChainOf,
+  auditOf,
+  nodeOf,
+  policyOf,
+  preAuthKeyOf,
+  presenceOf,
+  secretOf,
+  userOf,
+} from "../rows.ts";
 import { migrate } from "./schema-version.ts";
 
 export type PostgresOpening =
@@ -55,15 +65,19 @@ function storeOver(main: PostgresConnection, side: PostgresConnection): Store {
       side.exclusively(async (query) =>
         (await query("SELECT * FROM hawser.policies ORDER BY id DESC LIMIT $1", [limit])).map(policyOf),
       ),
-    auditLog: ({ before, limit }) =>
-      side.exclusively(async (query) =>
-        (
-          await query("SELECT * FROM hawser.audit WHERE id < $1 ORDER BY id DESC LIMIT $2", [
-            before ?? Number.MAX_SAFE_INTEGER,
-            limit,
-          ])
-        ).map(auditOf),
-      ),
+    auditLog: ({ before, after, limit }) =>
+      side.exclusively(async (query) => {
+        const rows =
+          after === undefined
+            ? query("SELECT * FROM hawser.audit WHERE id < $1 ORDER BY id DESC LIMIT $2", [
+                before ?? Number.MAX_SAFE_INTEGER,
+                limit,
+              ])
+            : query("SELECT * FROM hawser.audit WHERE id > $1 ORDER BY id LIMIT $2", [after, limit]);
+        return (await rows).map(auditOf);
+      }),
+    auditChain: () =>
+      side.exclusively(async (query) => auditChainOf((await query("SELECT * FROM hawser.audit_chain"))[0])),
     ping: () =>
       Promise.race([
         side.exclusively(async (query) => {
