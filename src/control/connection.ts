@@ -4,12 +4,14 @@
 import type { MapMessage, SessionId } from "../netmap/contract.ts";
 import { errorCodes } from "../wire/h2-frames.ts";
 import { defaultLimits } from "../wire/h2-limits.ts";
-import { H2Server, type RequestHead, responseHead, type ServerEvents } from "../wire/h2-server.ts";
+import { H2Server, type RequestHead, type ServerEvents } from "../wire/h2-server.ts";
 import type { MachineKey } from "../wire/ids.ts";
 import type { SessionKeys } from "../wire/noise.ts";
-import { RecordReader, RecordWriter } from "../wire/record.ts";
+import { RecordReader } from "../wire/record.ts";
 import { BodyBuffer, type BodyBudget } from "./body-buffer.ts";
 import type { EdgeReply } from "./edge-link.ts";
+import { replyHead } from "./reply-head.ts";
+import { SealingQueue } from "./sealing-queue.ts";
 import type { Transport } from "./transport.ts";
 
 /** Largest request body. */
@@ -92,11 +94,9 @@ export class Connection implements ServerEvents {
   readonly #owner: ConnectionOwner;
   readonly #now: () => number;
   readonly #reader: RecordReader;
-  readonly #writer: RecordWriter;
+  readonly #output: SealingQueue;
   readonly #h2: H2Server;
   readonly #streams = new Map<number, StreamState>();
-  readonly #out: Uint8Array[] = [];
-  #outBytes = 0;
   #full = false;
   #dirty = false;
   #state: "open" | "ending" | "closed" = "open";
@@ -110,13 +110,14 @@ export class Connection implements ServerEvents {
     this.#now = options.now;
     this.openedAt = this.heardAt = this.progressAt = options.now();
     this.#reader = new RecordReader(options.keys.receiveKey);
-    this.#writer = new RecordWriter(options.keys.sendKey);
+    this.#output = new SealingQueue(options.keys.sendKey);
     this.#h2 = new H2Server(this, limits);
   }
 
   /** `greeting` (the handshake's answer) and the server's first frames leave in one write. */
   start(greeting: Uint8Array): void {
-    const first = this.#takeOutput(Number.MAX_SAFE_INTEGER);
+    this.#output.take(this.#h2.output);
+    const first = this.#output.seal(sealStep);
     this.#transport.write(first === undefined ? greeting : Buffer.concat([greeting, first]));
     this.#transport.start({
       data: (bytes) => this.#received(bytes),
@@ -132,6 +133,10 @@ export class Connection implements ServerEvents {
   get busy(): boolean {
     return this.#streams.size > 0;
   }
+  /** Bytes that the windows let out and the socket has not taken. */
+  get #unwritten(): number {
+    return this.#output.length + this.#h2.output.length;
+  }
   get hasSession(): boolean {
     for (const state of this.#streams.values()) {
       if (state.kind === "streaming") {
@@ -142,7 +147,7 @@ export class Connection implements ServerEvents {
   }
   /** Something waits for the client to read. */
   get waitsForClient(): boolean {
-    if (this.#full || this.#outBytes > 0) {
+    if (this.#full || this.#unwritten > 0) {
       return true;
     }
     for (const state of this.#streams.values()) {
@@ -291,7 +296,7 @@ export class Connection implements ServerEvents {
     state.queue.push(message);
     state.unsent += message.length;
     this.#pump(stream, state);
-    const held = state.unsent + this.#outBytes;
+    const held = state.unsent + this.#unwritten;
     if (held > cutAbove) {
       this.destroy();
     } else if (held > blockedAbove) {
@@ -358,8 +363,9 @@ export class Connection implements ServerEvents {
     if (this.#state === "closed") {
       return;
     }
+    this.#output.take(this.#h2.output);
     while (!this.#full) {
-      const sealed = this.#takeOutput(sealStep);
+      const sealed = this.#output.seal(sealStep);
       if (sealed === undefined) {
         break;
       }
@@ -380,45 +386,11 @@ export class Connection implements ServerEvents {
 
   #tellDrained(): void {
     for (const state of this.#streams.values()) {
-      if (state.kind === "streaming" && state.blocked && state.unsent + this.#outBytes < drainedBelow) {
+      if (state.kind === "streaming" && state.blocked && state.unsent + this.#unwritten < drainedBelow) {
         state.blocked = false;
         this.#owner.drained(state.session);
       }
     }
-  }
-
-  /** Up to `limit` bytes of output as records; undefined when there is none, empty when the key is exhausted. */
-  #takeOutput(limit: number): Buffer | undefined {
-    const output = this.#h2.output;
-    for (const chunk of output.chunks) {
-      this.#out.push(chunk);
-    }
-    this.#outBytes += output.length;
-    output.clear();
-    if (this.#outBytes === 0) {
-      return undefined;
-    }
-    if (this.#outBytes <= limit) {
-      const sealed = this.#writer.seal(this.#out, this.#outBytes);
-      this.#out.length = 0;
-      this.#outBytes = 0;
-      return sealed ?? Buffer.alloc(0);
-    }
-    let count = 0;
-    let length = 0;
-    while (length < limit) {
-      length += this.#out[count]?.length ?? 0;
-      count++;
-    }
-    const chunks = this.#out.splice(0, count);
-    const last = chunks[count - 1];
-    if (last !== undefined && length > limit) {
-      const keep = last.length - (length - limit);
-      chunks[count - 1] = last.subarray(0, keep);
-      this.#out.unshift(last.subarray(keep));
-    }
-    this.#outBytes -= limit;
-    return this.#writer.seal(chunks, limit) ?? Buffer.alloc(0);
   }
 
   // ---- its end
@@ -467,33 +439,10 @@ export class Connection implements ServerEvents {
     for (const stream of this.#streams.keys()) {
       this.#forget(stream);
     }
-    this.#out.length = 0;
-    this.#outBytes = 0;
+    this.#output.clear();
     this.#owner.closed(this);
   }
 }
 
 /** PING, eight zero bytes (RFC 9113 §6.7). */
 const pingFrame: Uint8Array = Buffer.from("0000080600000000000000000000000000", "hex");
-
-const heads = new Map<string, Uint8Array>();
-
-/** Header blocks carry no state, so the few there are can be shared. */
-function replyHead(
-  status: number,
-  contentType: string,
-  headers: readonly (readonly [name: string, value: string])[] = [],
-): Uint8Array {
-  const fields: (readonly [string, string])[] = contentType === "" ? [] : [["content-type", contentType]];
-  if (headers.length > 0) {
-    return responseHead(status, [...fields, ...headers]);
-  }
-  const name = `${status} ${contentType}`;
-  const known = heads.get(name);
-  if (known !== undefined) {
-    return known;
-  }
-  const block = responseHead(status, fields);
-  heads.set(name, block);
-  return block;
-}

@@ -7,7 +7,9 @@ import { parsePrefix, type Prefix } from "../ip/index.ts";
 import { clientAddress, sourceOf } from "./client-address.ts";
 import { releaseOf } from "./client-version.ts";
 import { createEdgeHub } from "./edge-hub.ts";
+import type { MachineKey } from "../wire/ids.ts";
 import type { EdgeLink } from "./edge-link.ts";
+import { createPortLink, type Down, type Up } from "./edge-port.ts";
 import { createHandshakeQueue } from "./handshake-queue.ts";
 import { parseNodeResponse } from "./node-response.ts";
 import { escapeHtml } from "./page.ts";
@@ -152,4 +154,48 @@ test("messages find the edge of their session, once per edge", () => {
   hub.deliver({ chunks: [], length: 0 }, [s1, s2, s3]);
   hub.end(s2);
   assert.deepEqual(log, [`a ${s1},${s3}`, `b ${s2}`, `b ends ${s2}`]);
+});
+
+test("what was open on a lost edge is over for the core, and a fresh edge is sent everything anew", async () => {
+  const log: string[] = [];
+  const sent: Down[] = [];
+  const note = (name: string) => (value: unknown) => log.push(`${name} ${JSON.stringify(value)}`);
+  const link = createPortLink(
+    () => ({ postMessage: (message) => sent.push(...(message as { down: Down[] }).down) }),
+    () => ({
+      request: () => note("request")(""),
+      cancelled: note("cancelled"),
+      blocked: note("blocked"),
+      drained: note("drained"),
+      closed: note("closed"),
+    }),
+  );
+  const request = (id: number): Up => ({
+    kind: "request",
+    request: {
+      id,
+      machineKey: "mkey:x" as MachineKey,
+      capVersion: 142,
+      source: "",
+      method: "POST",
+      path: "/",
+      body: new Uint8Array(0),
+    },
+  });
+  link.received([request(1), request(2), request(3)]);
+  link.openStream(1, 64);
+  link.reply(2, { status: 200, contentType: "", body: new Uint8Array(0), known: true });
+  const chunk = new Uint8Array(5000);
+  const message = { chunks: [new Uint8Array(4), chunk], length: 5004 };
+  link.deliver(message, [64]);
+  link.deliver(message, [64]);
+  await Promise.resolve();
+  const kinds = () => sent.splice(0).map(({ kind }) => kind);
+  assert.deepEqual(kinds(), ["open", "reply", "keep", "deliver", "deliver"], "a large chunk crosses once");
+  log.length = 0;
+  link.lost();
+  assert.deepEqual(log, ["cancelled 3", "closed 64"]);
+  link.deliver(message, [128]);
+  await Promise.resolve();
+  assert.deepEqual(kinds(), ["keep", "deliver"]);
 });
