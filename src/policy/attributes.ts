@@ -32,6 +32,12 @@ export class Attributes {
     this.#namesSuggestions = policy.nodeAttrs.some(({ attrs }) => attrs.includes(suggestExitNode));
   }
 
+  /** No node gets anything from the policy. */
+  get isEmpty(): boolean {
+    const { nodeAttrs, disableIPv4, oneCGNATRoute } = this.#policy;
+    return nodeAttrs.length === 0 && !disableIPv4 && oneCGNATRoute === "" && !this.#randomize;
+  }
+
   #setKeys(user: UserId | null, tags: readonly string[]): SetKeys {
     const keys = new Set<string>();
     const known = user === null ? undefined : this.#directory.user(user);

@@ -26,7 +26,7 @@ export class ClassBook {
     const key = bitsKey(src) + bitsKey(dst);
     let found = this.#classes.get(key);
     if (found === undefined) {
-      found = { key, src, dst, nodes: new Set(), views: new Map(), plan: undefined, dropped: false };
+      found = newClass(key, src, dst);
       this.#classes.set(key, found);
     }
     return found;
@@ -51,6 +51,15 @@ export class ClassBook {
   get size(): number {
     return this.#classes.size;
   }
+}
+
+/** A class of its own, for a node that is only thought of. */
+export function detachedClass(src: Bits, dst: Bits): NodeClass {
+  return newClass(bitsKey(src) + bitsKey(dst), src, dst);
+}
+
+function newClass(key: string, src: Bits, dst: Bits): NodeClass {
+  return { key, src, dst, nodes: new Set(), views: new Map(), plan: undefined, dropped: false };
 }
 
 /** May nodes of either class reach nodes of the other (leaving autogroup:self aside)? */

@@ -126,7 +126,12 @@ export class CompiledEngine implements PolicyEngine {
 
   /** An entry for a node as it is given, without taking it in. */
   makeEntry(node: PolicyNode): Entry {
-    return this.#make(node);
+    return this.#maker.make(node, this.#identities.of(node.user, node.tags), true);
+  }
+
+  /** The reaches with the node itself as source, and those with the networks behind it. */
+  splitSource(entry: Entry): ReturnType<EntryMaker["splitSource"]> {
+    return this.#maker.splitSource(entry);
   }
 
   /* Changes */

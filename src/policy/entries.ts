@@ -2,7 +2,7 @@
 // node or its owner changes; never modified.
 import { isExitRoute, prefixOverlaps, type Addr, type Prefix } from "../ip/index.ts";
 import { emptyBits, hasBit, setBit, type Bits } from "./bits.ts";
-import type { ClassBook, NodeClass } from "./classes.ts";
+import { detachedClass, type ClassBook, type NodeClass } from "./classes.ts";
 import type { PolicyNode } from "./engine.ts";
 import type { Identity } from "./identities.ts";
 import { tailnetSet } from "./networks.ts";
@@ -56,7 +56,8 @@ export class EntryMaker {
     );
   }
 
-  make(node: PolicyNode, identity: Identity): Entry {
+  /** `detached`: the node is only thought of, and joins no class. */
+  make(node: PolicyNode, identity: Identity, detached = false): Entry {
     const addresses = addressesOf(node);
     const exit = node.routes.some(isExitRoute);
     const subnets = node.routes.length === 0 ? noPrefixes : node.routes.filter((route) => !isExitRoute(route));
@@ -70,7 +71,7 @@ export class EntryMaker {
       identity,
       tailnet: addresses.some((addr) => tailnetSet.contains(addr)),
     };
-    const cls = this.#classOf(facts, postures, own, own === members);
+    const cls = detached ? this.#detached(facts, own) : this.#classOf(facts, postures, own, own === members);
     return { node, identity, cls, sources: own, subnets, exit, postures };
   }
 
@@ -115,27 +116,57 @@ export class EntryMaker {
   }
 
   #classOf(facts: Facts, postures: string, own: readonly number[], plainSources: boolean): NodeClass {
-    const hits = new Set<number>();
-    const sourceHits = new Set<number>();
-    for (const addr of facts.addresses) {
-      this.#program.sourcePrefixes.forAddress(addr, (id) => sourceHits.add(id));
-      this.#program.reachPrefixes.forAddress(addr, (id) => hits.add(id));
-    }
-    const plain = plainSources && facts.subnets.length === 0 && !facts.exit && hits.size === 0 && sourceHits.size === 0;
+    const hits = this.#hits(facts.addresses);
+    const plain =
+      plainSources && facts.subnets.length === 0 && !facts.exit && hits.sources.size + hits.reaches.size === 0;
     const plainKey = `${postures}${facts.tailnet ? "+" : "-"}`;
     const known = plain ? facts.identity.plainClasses.get(plainKey) : undefined;
     if (known !== undefined && !known.dropped) {
       return known;
     }
-    const cls = this.#classes.of(this.sourceBits(facts, own, sourceHits), this.#destinationBits(facts, hits));
+    const cls = this.#classes.of(
+      this.#sourceBits(facts, own, hits.sources),
+      this.#destinationBits(facts, hits.reaches),
+    );
     if (plain) {
       facts.identity.plainClasses.set(plainKey, cls);
     }
     return cls;
   }
 
+  #detached(facts: Facts, own: readonly number[]): NodeClass {
+    const { sources, reaches } = this.#hits(facts.addresses);
+    return detachedClass(this.#sourceBits(facts, own, sources), this.#destinationBits(facts, reaches));
+  }
+
+  /** The reaches with the node itself as source, and those with the networks behind it. */
+  splitSource(entry: Entry): { readonly own: Bits; readonly behind: Bits } {
+    const addresses = addressesOf(entry.node);
+    const tailnet = addresses.some((addr) => tailnetSet.contains(addr));
+    const facts = { exit: false, identity: entry.identity };
+    return {
+      own: this.#sourceBits(
+        { ...facts, addresses, subnets: [], tailnet },
+        entry.sources,
+        this.#hits(addresses).sources,
+      ),
+      behind: this.#sourceBits({ ...facts, addresses: [], subnets: entry.subnets, tailnet: false }, [], new Set()),
+    };
+  }
+
+  /** Sources and reaches that name one of the addresses. */
+  #hits(addresses: readonly Addr[]): { readonly sources: ReadonlySet<number>; readonly reaches: ReadonlySet<number> } {
+    const sources = new Set<number>();
+    const reaches = new Set<number>();
+    for (const addr of addresses) {
+      this.#program.sourcePrefixes.forAddress(addr, (id) => sources.add(id));
+      this.#program.reachPrefixes.forAddress(addr, (id) => reaches.add(id));
+    }
+    return { sources, reaches };
+  }
+
   /** The reaches with such a node, or what lies behind it, as source. */
-  sourceBits(facts: Facts, own: readonly number[], addressHits: ReadonlySet<number>): Bits {
+  #sourceBits(facts: Facts, own: readonly number[], addressHits: ReadonlySet<number>): Bits {
     const program = this.#program;
     const bits = emptyBits(program.reaches.length);
     const take = (id: number): void => {

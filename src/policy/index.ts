@@ -13,6 +13,8 @@ export { createAllowAll } from "./allow-all.ts";
 export { createDenyAll } from "./deny-all.ts";
 export { describeProblem, formatProblems, type PolicyProblem } from "./problems.ts";
 export { CompiledEngine } from "./compiled-engine.ts";
+export { explain, type Explanation, type ExplainQuery, type PairExplanation } from "./explain.ts";
+export { preview, type AccessChange, type NodeGroup, type Preview, type PreviewResult } from "./preview.ts";
 export type * from "./engine.ts";
 
 /** What decides about a policy besides its text. */

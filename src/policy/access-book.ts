@@ -1,0 +1,81 @@
+// Accesses by number, so that millions of pairs can be compared: equal accesses have equal numbers, unions and
+// differences are worked out once each.
+import { describeAccess, noAccess, subtract, unite, type Access } from "./access.ts";
+
+/** The number of an access in its book; 0 is no access. */
+export type AccessId = number;
+
+/** What one access has over another and the other way round, in words. */
+export interface Difference {
+  readonly id: number;
+  readonly gained: readonly string[];
+  readonly lost: readonly string[];
+}
+
+/** Room for pairs of numbers in one number. */
+const shift = 2 ** 24;
+
+export class AccessBook {
+  readonly #all: Access[] = [noAccess];
+  readonly #byKey = new Map<string, AccessId>();
+  readonly #unions = new Map<number, AccessId>();
+  readonly #differences = new Map<number, Difference>();
+
+  constructor() {
+    this.#byKey.set(keyOf(noAccess), 0);
+  }
+
+  id(access: Access): AccessId {
+    const key = keyOf(access);
+    let id = this.#byKey.get(key);
+    if (id === undefined) {
+      id = this.#all.length;
+      this.#byKey.set(key, id);
+      this.#all.push(access);
+    }
+    return id;
+  }
+
+  union(x: AccessId, y: AccessId): AccessId {
+    if (x === y || y === 0) {
+      return x;
+    }
+    if (x === 0) {
+      return y;
+    }
+    const key = x < y ? x * shift + y : y * shift + x;
+    let id = this.#unions.get(key);
+    if (id === undefined) {
+      id = this.id(unite([this.#at(x), this.#at(y)]));
+      this.#unions.set(key, id);
+    }
+    return id;
+  }
+
+  /** Undefined when both open the same. */
+  difference(before: AccessId, after: AccessId): Difference | undefined {
+    if (before === after) {
+      return undefined;
+    }
+    const key = before * shift + after;
+    let difference = this.#differences.get(key);
+    if (difference === undefined) {
+      const [old, now] = [this.#at(before), this.#at(after)];
+      difference = {
+        id: this.#differences.size,
+        gained: describeAccess(subtract(now, old)),
+        lost: describeAccess(subtract(old, now)),
+      };
+      this.#differences.set(key, difference);
+    }
+    return difference.gained.length + difference.lost.length === 0 ? undefined : difference;
+  }
+
+  #at(id: AccessId): Access {
+    return this.#all[id] ?? noAccess;
+  }
+}
+
+function keyOf(access: Access): string {
+  return JSON.stringify([...access].sort(([x], [y]) => (x < y ? -1 : 1)));
+}
