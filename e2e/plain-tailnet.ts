@@ -8,7 +8,12 @@ import { Control } from "./control.ts";
 import { Lab, whyNoNamespaces } from "./netns.ts";
 import type { Host } from "./netns.ts";
 
-const missing = whyNoNamespaces() ?? ensureSystemPackages()[0];
+const missing = whyNoNamespaces() ?? whyNoPrograms();
+
+function whyNoPrograms(): string | undefined {
+  const missing = ensureSystemPackages();
+  return missing.length === 0 ? undefined : `needs ${missing.join(", ")}`;
+}
 
 /** The programs of a client version, or why end-to-end tests cannot run here. */
 export function programsOrReason(version: string = newestClient): ClientPrograms | string {

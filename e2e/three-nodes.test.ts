@@ -2,15 +2,14 @@
 // application, a client. Real clients, unmodified.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { newestClient, clientPrograms, oldestClient } from "../scripts/clients.ts";
-import { ensureSystemPackages } from "../scripts/system-packages.ts";
+import { oldestClient } from "../scripts/clients.ts";
 import { Client } from "./client.ts";
 import { Control, selfSigned, startTlsFront } from "./control.ts";
-import { Lab, until, whyNoNamespaces } from "./netns.ts";
+import { Lab, until } from "./netns.ts";
+import { programsOrReason } from "./plain-tailnet.ts";
 import { serveTailnetPage } from "./web.ts";
 
-const missing = whyNoNamespaces() ?? ensureSystemPackages()[0];
-const programs = missing === undefined ? clientPrograms(newestClient) : missing;
+const programs = programsOrReason();
 const skip = typeof programs === "string" ? programs : false;
 
 const lan = { control: "10.10.0.1", app: "10.10.0.2", client: "10.10.0.3" };
@@ -111,7 +110,7 @@ test("addresses come from the configured prefixes", { skip }, async () => {
   assert.match(await client.address(6), /^fd7a:115c:a1e0:/);
 });
 
-const oldPrograms = missing === undefined ? clientPrograms(oldestClient) : missing;
+const oldPrograms = programsOrReason(oldestClient);
 const skipOld = typeof oldPrograms === "string" ? oldPrograms : skip;
 
 test(
