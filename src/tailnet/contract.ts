@@ -13,7 +13,7 @@ import type {
   UserId,
 } from "../wire/ids.ts";
 import type { AddrPortText, Hostinfo } from "../wire/tailcfg.ts";
-import type { AuditQuery, StoredAuditEntry } from "./store.ts";
+import type { AuditChain, AuditQuery, StoredAuditEntry } from "./store.ts";
 import type { ApiKey, Change, Node, PreAuthKey, RegisterMethod, User } from "./model.ts";
 
 /** A refusal that a person caused and can mend. `text` is what headscale's users know where headscale has such a text. */
@@ -186,8 +186,11 @@ export interface TailnetCommands {
   setPolicy(actor: Actor, text: string): Promise<Result<PolicyVersion>>;
   /** Newest first. */
   policyHistory(): Promise<readonly PolicyVersion[]>;
-  /** Who did what, newest first; with `before` only entries with a lower id. */
+  /** Who did what: newest first, or oldest first where `after` is given; at most 1000 entries. */
   auditLog(query: AuditQuery): Promise<readonly StoredAuditEntry[]>;
+  auditChain(): Promise<AuditChain>;
+  /** Takes entries from before this time, oldest first, and says so in the log. */
+  pruneAudit(olderThan: number): Promise<Result<void>>;
 }
 
 export interface TailnetPresence {

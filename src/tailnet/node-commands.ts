@@ -267,11 +267,10 @@ export function backfillAddresses(options: TailnetOptions, actor: Actor): Planne
         }
       }
       if (Object.keys(fields).length > 0) {
-        plan.putNode({ ...recordOf(node), ...fields });
+        const record = { ...recordOf(node), ...fields };
+        plan.putNode(record);
+        plan.audit(actor, "node.addresses", `node:${node.id}`, shown(node), shown(record));
       }
-    }
-    if (lines.length > 0) {
-      plan.audit(actor, "node.backfill-addresses", "", undefined, lines.length);
     }
     return { ok: true, value: () => lines };
   };

@@ -285,8 +285,8 @@ export class Plan {
         from: actor.from,
         action,
         target,
-        before: before === undefined ? "" : JSON.stringify(before),
-        after: after === undefined ? "" : JSON.stringify(after),
+        before: jsonOf(before),
+        after: jsonOf(after),
       },
     });
   }
@@ -295,4 +295,9 @@ export class Plan {
   pictureOf(node: Node): ReturnType<typeof policyNodeOf> {
     return policyNodeOf(node);
   }
+}
+
+/** Nothing is the empty text, so that JSON that was read writes the same text again. */
+function jsonOf(value: unknown): string {
+  return value === undefined || value === null ? "" : JSON.stringify(value);
 }

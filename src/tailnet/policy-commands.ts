@@ -4,6 +4,7 @@ import type { PolicyEngine } from "../policy/engine.ts";
 import type { Planner } from "./commit-queue.ts";
 import type { Actor, PolicyVersion } from "./contract.ts";
 import { policyNodeOf, policyUserOf, presenceOf, recordOf, samePrefixes, sortedPrefixes } from "./derive.ts";
+import { shown } from "./node-fields.ts";
 import type { CompiledPolicy, PolicyWorld, TailnetOptions } from "./options.ts";
 import type { Plan } from "./plan.ts";
 import type { Settler } from "./settle.ts";
@@ -50,7 +51,7 @@ export function setPolicy(
     plan.putPolicy(policy);
     plan.audit(actor, "policy.set", `policy:${policy.id}`, before?.text, text);
     for (const node of nodes) {
-      approveWith(plan, engine, node);
+      approveWith(plan, actor, engine, node);
     }
     settler.keepUpToDate(engine);
     plan.onAbandon(() => settler.drop(engine));
@@ -62,14 +63,16 @@ export function setPolicy(
   };
 }
 
-function approveWith(plan: Plan, engine: PolicyEngine, node: Parameters<typeof policyNodeOf>[0]): void {
+function approveWith(plan: Plan, actor: Actor, engine: PolicyEngine, node: Parameters<typeof policyNodeOf>[0]): void {
   if (node.advertised.length === 0) {
     return;
   }
   const granted = engine.autoApproved(policyNodeOf(node), node.advertised);
   const approvedRoutes = sortedPrefixes([...node.approvedRoutes, ...granted]);
   if (!samePrefixes(approvedRoutes, node.approvedRoutes)) {
-    plan.putNode({ ...recordOf(node), approvedRoutes }, presenceOf(node));
+    const record = { ...recordOf(node), approvedRoutes };
+    plan.putNode(record, presenceOf(node));
+    plan.audit(actor, "node.routes", `node:${node.id}`, shown(node), shown(record));
   }
 }
 

@@ -144,8 +144,9 @@ export async function createTailnet(options: TailnetOptions): Promise<Tailnet> {
 
     setPolicy: (actor, text) => run(setPolicy({ state, settler, options }, actor, text)),
     policyHistory: () => store.policyHistory(policyDepth),
-    auditLog: ({ before, limit }) =>
-      store.auditLog({ limit: Math.min(limit, maxAuditPage), ...(before === undefined ? {} : { before }) }),
+    auditLog: (query) => store.auditLog({ ...query, limit: Math.min(query.limit, maxAuditPage) }),
+    auditChain: () => store.auditChain(),
+    pruneAudit: (olderThan) => run(pruneAudit(olderThan)),
 
     updatePresence: (id, patch) => presences.updatePresence(id, patch),
     sessionOpened: (id) => presences.sessionOpened(id),
@@ -178,6 +179,13 @@ export async function createTailnet(options: TailnetOptions): Promise<Tailnet> {
     }
     return held.key;
   }
+}
+
+function pruneAudit(olderThan: number): Planner<void> {
+  return (plan) => {
+    plan.writes.push({ kind: "prune-audit", olderThan, at: plan.now });
+    return { ok: true, value: () => undefined };
+  };
 }
 
 /** Puts the stored policy in force, or the last earlier one that compiles; returns what was wrong. */

@@ -141,6 +141,7 @@ export function deleteUser(actor: Actor, id: UserId): Planner<void> {
       const held = plan.preAuthKey(keyId);
       if (held !== undefined) {
         plan.deletePreAuthKey(held.key);
+        plan.audit(actor, "auth-key.delete", `auth-key:${keyId}`, held.key, undefined);
       }
     }
     plan.deleteUser(user);
