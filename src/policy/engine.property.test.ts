@@ -95,7 +95,7 @@ test("the filter a node is given lets a packet through exactly when the policy's
         }
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
 });
 
@@ -119,7 +119,7 @@ test("nodes see each other exactly when either may reach the other", () => {
         }
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 100 },
   );
 });
 
@@ -149,7 +149,7 @@ test("an explanation says allowed exactly when the filter lets the packet throug
         }
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
 });
 
@@ -179,7 +179,7 @@ test("the SSH rules a node is given let a login through exactly when the policy'
         }
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
 });
 
@@ -261,7 +261,7 @@ test("after any changes the engine answers as one made afresh, and has named eve
         checkEffect(engine, { before, views, seen, ids, effect, present: model.nodes });
       }
     }),
-    { numRuns: 120 },
+    { numRuns: 80 },
   );
 });
 

@@ -59,7 +59,7 @@ test("a preview lists every pair of nodes of which the one may do more or less t
         }
       }
     }),
-    { numRuns: 120 },
+    { numRuns: 40 },
   );
 });
 
@@ -74,7 +74,7 @@ test("putting the same policy in force again changes nothing, however it is writ
         [[], [], [], 0, 0],
       );
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
 

@@ -106,7 +106,7 @@ export function describeProblem(problem: PolicyProblem): string {
 export function nearest(name: string, names: Iterable<string>): string | undefined {
   const wanted = name.toLowerCase();
   let best: string | undefined;
-  let bestDistance = Math.min(3, Math.max(1, Math.floor(name.length / 3))) + 1;
+  let bestDistance = Math.min(name.length, Math.min(3, Math.max(2, Math.floor(name.length / 3))) + 1);
   let seen = 0;
   for (const candidate of names) {
     seen += 1;
