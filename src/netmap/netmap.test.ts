@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Node } from "../tailnet/model.ts";
 import type { NodeId, NodeKey, UserId } from "../wire/ids.ts";
-import type { MapResponse } from "../wire/tailcfg.ts";
+import type { DERPMap, MapResponse } from "../wire/tailcfg.ts";
 import type { NetmapCounters } from "./counters.ts";
 import { hexOf, openRules, prefix, sampleNode, TestTailnet } from "./tailnet.test-data.ts";
 import { type TestSession, World } from "./world.test-data.ts";
@@ -483,6 +483,25 @@ test("NextDNS follows the hostname of the device", () => {
   // The DNS settings, and the record that carries the hostname.
   assert.equal(world.netmap.counters.selfUpdates - before, 2);
   noFaults(world);
+});
+
+test("a client too old for the pinned relay is told so, until the relay has another certificate", () => {
+  const world = worldOf(2, 0);
+  const relay = { Name: "900a", RegionID: 900, HostName: "relay" };
+  const mapOf = (more: object): DERPMap => ({
+    Regions: { 900: { RegionID: 900, RegionCode: "own", RegionName: "Own", Nodes: [{ ...relay, ...more }] } },
+  });
+  world.netmap.setDerpMap(mapOf({ CertName: `sha256-raw:${"0".repeat(64)}` }));
+  const old = world.open(node(1), { capVersion: 113 });
+  const young = world.open(node(2), { capVersion: 142 });
+  world.settle();
+  const healthOf = (session: typeof old): readonly (readonly string[])[] =>
+    session.client.log.flatMap(({ message }) => (message.Health === undefined ? [] : [message.Health]));
+  assert.match(healthOf(old)[0]?.[0] ?? "", /older than 1\.82/);
+  world.netmap.setDerpMap(mapOf({}));
+  world.settle();
+  assert.deepEqual(healthOf(old).at(-1), []);
+  assert.deepEqual(healthOf(young), []);
 });
 
 // Slow readers.

@@ -6,8 +6,15 @@ import { dnsConfig, dnsConfigFor, isPerNode } from "./dns.ts";
 import type { Messages, Part } from "./message.ts";
 import type { DnsSettings, NetmapSettings } from "./settings.ts";
 
-/** From here on clients leave regions with NoMeasureNoHome alone; older ones might make one their home (§7). */
+/**
+ * From here on (1.82) clients leave regions with NoMeasureNoHome alone, where older ones might make one their home, and
+ * accept a relay by the hash of its certificate (§7, §4.8).
+ */
 const knowsNoHome = 115;
+/** Shown by `tailscale status` of a client that cannot use a pinned certificate. */
+const pinTooNew =
+  "this client is older than 1.82 and cannot use the server's relay, whose certificate is self-signed and pinned: " +
+  "update the client, or give the server a TLS certificate";
 /** From here on default-auto-update is an attribute; before, it was a field (§7). */
 const autoUpdateIsAttribute = 131;
 
@@ -23,6 +30,7 @@ export class OwnTexts {
   #dns: DNSConfig;
   #dnsIsPerNode: boolean;
   #dnsMember: Member;
+  #olderWereWarned = false;
   #derp: readonly [older: Member, current: Member];
   readonly #filters = new WeakMap<readonly FilterRule[], Member>();
   readonly #sshRules = new WeakMap<readonly SSHRule[], Member>();
@@ -50,9 +58,17 @@ export class OwnTexts {
     const regions = Object.entries(map.Regions);
     const measured = regions.filter(([, region]) => region.NoMeasureNoHome !== true);
     const current = this.#member("DERPMap", map);
-    return measured.length === regions.length
-      ? [current, current]
-      : [this.#member("DERPMap", { ...map, Regions: Object.fromEntries(measured) }), current];
+    const isPinned = regions.some(([, region]) =>
+      region.Nodes.some((node) => node.CertName?.startsWith("sha256-raw:")),
+    );
+    this.#olderWereWarned ||= isPinned;
+    if (measured.length === regions.length && !this.#olderWereWarned) {
+      return [current, current];
+    }
+    const older = `"DERPMap":${JSON.stringify({ ...map, Regions: Object.fromEntries(measured) })}`;
+    // A warning stays until it is taken back.
+    const json = this.#olderWereWarned ? `${older},"Health":${JSON.stringify(isPinned ? [pinTooNew] : [])}` : older;
+    return [{ json, part: this.#messages.shared(`${json},`) }, current];
   }
 
   #member(name: string, value: object): Member {
