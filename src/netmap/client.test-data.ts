@@ -213,7 +213,8 @@ function patchBetween(known: MapNode, told: MapNode): PeerChange | undefined {
     ...(told.HomeDERP === undefined ? {} : { DERPRegion: told.HomeDERP }),
     ...(told.Cap === undefined ? {} : { Cap: told.Cap }),
     ...(told.CapMap === undefined ? {} : { CapMap: told.CapMap }),
-    ...(told.Online === undefined ? {} : { Online: told.Online }),
-    ...(told.LastSeen === undefined ? {} : { LastSeen: told.LastSeen }),
+    // From none to some and back is what a patch made of a whole node cannot say (§4.5).
+    ...(told.Online === undefined || known.Online === undefined ? {} : { Online: told.Online }),
+    ...(told.LastSeen === undefined || known.LastSeen === undefined ? {} : { LastSeen: told.LastSeen }),
   };
 }

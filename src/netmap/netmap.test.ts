@@ -527,6 +527,20 @@ test("nothing is sent to a session whose socket is full, and one catch-up when i
   noFaults(world);
 });
 
+test("a peer that was renamed to and fro and went offline meanwhile is known to be offline, and since when", () => {
+  const world = worldOf(2);
+  const session = [...world.sessions.values()][0];
+  assert.ok(session !== undefined);
+  world.block(session);
+  world.tailnet.change(node(2), { givenName: "elsewhere" });
+  world.settle();
+  world.tailnet.change(node(2), { givenName: "host-2", online: false, lastSeen: world.now });
+  world.settle();
+  world.drain(session);
+  assert.notEqual(session.client.peers.get(node(2))?.LastSeen, undefined);
+  noFaults(world);
+});
+
 test("sessions that drain at the same step share their catch-up", () => {
   const world = worldOf(40);
   const slow = [...world.sessions.values()].slice(0, 20);
@@ -670,6 +684,36 @@ test("a round is cut into slices, so that the loop is not held up", () => {
   assert.equal(world.netmap.counters.messages - before, 999);
   assert.ok(Math.max(...slices) <= 300, slices.join());
   noFaults(world);
+});
+
+test("a policy that changes while a round is under way is gone after in the next", () => {
+  const tailnet = new TestTailnet();
+  for (let id = 1; id <= 6; id++) {
+    tailnet.add(sampleNode(id, { online: true }));
+  }
+  const world = new World(tailnet, { slice: 1 });
+  for (let id = 1; id <= 6; id++) {
+    world.open(node(id));
+  }
+  const closed = { ...openRules, sees: (viewer: string, peer: string) => viewer === peer };
+  const turns = [openRules, closed, openRules, closed].map((rules) => () => tailnet.setRules(rules, true));
+  for (const change of turns) {
+    change();
+    world.turn();
+    world.turn();
+  }
+  world.settle();
+  noFaults(world);
+});
+
+test("a socket that breaks while its session is told of itself leaves no view behind", () => {
+  const world = worldOf(3);
+  for (const session of world.sessions.values()) {
+    world.breaking.add(session.id);
+    world.tailnet.change(session.node, { givenName: `renamed-${session.node}` });
+  }
+  world.settle();
+  assert.deepEqual([world.netmap.sessionCount, world.netmap.viewCount], [0, 0]);
 });
 
 test("nodes that reconnect together cost each other few messages and no full maps but their own", () => {
