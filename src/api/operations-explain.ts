@@ -5,7 +5,7 @@ import { operation } from "./operation.ts";
 import type { Operation, OperationDeps } from "./operation.ts";
 import { policyFault } from "./operations-policy.ts";
 import { ExplainPolicy, PreviewPolicy } from "./own-calls.ts";
-import type { PolicyAccessChangeValue, PolicyAnswerValue } from "./own-messages.ts";
+import type { PolicyAccessChangeValue, PolicyAnswerValue, PolicyNodeGroupValue } from "./own-messages.ts";
 import { answer, refusal, refuse } from "./rpc-error.ts";
 import type { Answer } from "./rpc-error.ts";
 
@@ -106,8 +106,8 @@ function presentChange({ src, dst, ownDevices, gained, lost }: AccessChange): Po
   return { src: presentGroup(src), dst: presentGroup(dst), ownDevices, gained, lost };
 }
 
-function presentGroup({ count, nodes, users, tags }: NodeGroup): NodeGroup {
-  return { count, nodes, users, tags };
+function presentGroup({ count, nodes, users, tags, behind }: NodeGroup): PolicyNodeGroupValue {
+  return { count, nodes, users, tags, behind };
 }
 
 export const explainOperations: readonly Operation[] = [explainPolicy, previewPolicy];

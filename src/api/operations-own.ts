@@ -4,17 +4,16 @@ import type { PendingEntry } from "../identity/pending.ts";
 import type { UserRole } from "../policy/engine.ts";
 import { formatHujson } from "../policy/hujson-format.ts";
 import type { Node } from "../tailnet/model.ts";
-import type { StoredAuditEntry } from "../tailnet/store.ts";
 import type { NodeId, UserId } from "../wire/ids.ts";
 import type { Json } from "../wire/tailcfg.ts";
 import { operation } from "./operation.ts";
 import type { Operation } from "./operation.ts";
+import { auditOperations } from "./operations-audit.ts";
 import { nodeAnswer } from "./operations-nodes.ts";
 import { policyFault } from "./operations-policy.ts";
 import {
   FormatPolicy,
   GetNodeDetails,
-  ListAudit,
   ListPolicyHistory,
   ListWaiting,
   MoveNode,
@@ -23,7 +22,7 @@ import {
   SetUserRole,
 } from "./own-calls.ts";
 import { Waiting } from "./own-messages.ts";
-import type { AuditEntryValue, NodeDetailsValue, WaitingValue } from "./own-messages.ts";
+import type { NodeDetailsValue, WaitingValue } from "./own-messages.ts";
 import { createPresenter, presentUser } from "./present.ts";
 import { answer, refusal, refuse } from "./rpc-error.ts";
 
@@ -149,41 +148,6 @@ const formatPolicy = operation(FormatPolicy, (_deps, { policy }) => {
     : refuse("InvalidArgument", `hujson: ${formatted.error.message}`);
 });
 
-const defaultAuditLimit = 100;
-const maxAuditLimit = 1000;
-
-const listAudit = operation(ListAudit, async ({ tailnet }, { before, limit }) => {
-  const wanted = limit <= 0 ? defaultAuditLimit : Math.min(Math.trunc(limit), maxAuditLimit);
-  const entries = await tailnet.auditLog({ limit: wanted, ...(before === 0 ? {} : { before }) });
-  return answer({ entries: entries.map(presentAudit) });
-});
-
-function presentAudit(entry: StoredAuditEntry): AuditEntryValue {
-  const { id, at, actorKind, actorId, from, action, target } = entry;
-  return {
-    id,
-    at,
-    actorKind,
-    actorId,
-    from,
-    action,
-    target,
-    before: storedJson(entry.before),
-    after: storedJson(entry.after),
-  };
-}
-
-function storedJson(text: string): Json {
-  if (text === "") {
-    return null;
-  }
-  try {
-    return JSON.parse(text) as Json;
-  } catch {
-    return text;
-  }
-}
-
 export const ownOperations: readonly Operation[] = [
   getNodeDetails,
   moveNode,
@@ -193,5 +157,5 @@ export const ownOperations: readonly Operation[] = [
   listPolicyHistory,
   rollbackPolicy,
   formatPolicy,
-  listAudit,
+  ...auditOperations,
 ];

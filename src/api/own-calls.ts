@@ -59,6 +59,11 @@ export const ListAudit = call("ListAudit", m.ListAuditRequest, m.ListAuditRespon
   scope: "audit:read",
   about: "Who changed what, newest first.",
 });
+export const VerifyAudit = call("VerifyAudit", m.VerifyAuditRequest, m.VerifyAuditResponse, {
+  route: "GET /audit/verify",
+  scope: "audit:read",
+  about: "Reads the whole audit log and tells whether any of it was changed, removed or added past the server.",
+});
 export const ExplainPolicy = call("ExplainPolicy", m.ExplainPolicyRequest, m.ExplainPolicyResponse, {
   route: "POST /policy/explain",
   scope: "policy:read",

@@ -78,13 +78,37 @@ export const AuditEntry = message("AuditEntry", {
   target: str(7),
   before: json(8),
   after: json(9),
+  previousHash: str(10, "Hash of the entry before."),
+  hash: str(11, "SHA-256 over the previous hash and this entry; docs/audit.md has the exact form."),
 });
 export type AuditEntryValue = ValueOf<typeof AuditEntry>;
 export const ListAuditRequest = message("ListAuditRequest", {
   before: u64(1, "Only entries with a lower id."),
-  limit: num(2, "At most 1000; left out: 100."),
+  limit: num(2, "At most 1000; left out: 100. Large entries make a page end earlier."),
+  after: u64(3, "Only entries with a higher id, oldest first."),
+  oldestFirst: bool(4, "From the beginning of the log."),
 });
-export const ListAuditResponse = message("ListAuditResponse", { entries: subs(1, AuditEntry, "Newest first.") });
+export const ListAuditResponse = message("ListAuditResponse", {
+  entries: subs(1, AuditEntry, "Newest first, unless `after` or `oldestFirst` is given."),
+});
+
+export const AuditFault = message("AuditFault", {
+  id: u64(1, "The entry that does not fit; 0: the log as a whole."),
+  text: str(2),
+});
+export const VerifyAuditRequest = message("VerifyAuditRequest", {
+  noted: str(1, "A hash that was written down earlier: the log must hold it."),
+});
+export const VerifyAuditResponse = message("VerifyAuditResponse", {
+  ok: bool(1),
+  entries: u64(2),
+  headId: u64(3, "The newest entry."),
+  headHash: str(4, "Worth writing down elsewhere: it stands for the whole log up to here."),
+  anchorId: u64(5, "The last entry that the retention time took; 0: none."),
+  anchorHash: str(6),
+  faults: subs(7, AuditFault, "At most 100."),
+});
+export type VerifyAuditValue = ValueOf<typeof VerifyAuditResponse>;
 
 export const ExplainPolicyRequest = message("ExplainPolicyRequest", {
   src: str(1, "A node's name or id, an address, a user, group:… or tag:…"),
@@ -155,7 +179,9 @@ export const PolicyNodeGroup = message("PolicyNodeGroup", {
   nodes: strs(2, "The first few names."),
   users: strs(3),
   tags: strs(4),
+  behind: bool(5, "Not the nodes themselves but the networks behind them."),
 });
+export type PolicyNodeGroupValue = ValueOf<typeof PolicyNodeGroup>;
 export const PolicyAccessChange = message("PolicyAccessChange", {
   src: sub(1, PolicyNodeGroup),
   dst: sub(2, PolicyNodeGroup),

@@ -16,6 +16,7 @@ const policy = () => import("./commands/policy.ts");
 const server = () => import("./commands/server.ts");
 const configuration = () => import("./commands/configuration.ts");
 const database = () => import("./commands/database.ts");
+const audit = () => import("./commands/audit.ts");
 const takeover = () => import("./commands/takeover.ts");
 
 const identifier: FlagSpec = {
@@ -317,12 +318,30 @@ const auditCommands: Group = {
   name: "audit",
   summary: "Who changed what",
   children: [
-    leaf("list", "The latest changes", async (run) => (await import("./commands/audit.ts")).listAudit(run), {
+    leaf("list", "The latest changes", async (run) => (await audit()).listAudit(run), {
       aliases: ["ls", "show"],
       flags: [{ name: "limit", short: "n", type: "uint", about: "how many, at most 1000", fallback: "50" }],
     }),
-    leaf("export", "All changes, one JSON object a line", async (run) =>
-      (await import("./commands/audit.ts")).exportAudit(run),
+    leaf(
+      "verify",
+      "Tell whether entries were changed, removed or added past the server",
+      async (run) => (await audit()).verifyAudit(run),
+      {
+        flags: [
+          { name: "noted", type: "string", about: "a hash that an earlier verify printed: the log must hold it" },
+          { name: "file", short: "f", type: "string", about: "an exported log, instead of the server's" },
+        ],
+        examples: ["audit verify", "audit verify --file audit.jsonl"],
+      },
+    ),
+    leaf(
+      "export",
+      "All changes, oldest first, one JSON object a line",
+      async (run) => (await audit()).exportAudit(run),
+      {
+        flags: [{ name: "after", type: "uint", about: "only entries with a higher id" }],
+        examples: ["audit export > audit.jsonl"],
+      },
     ),
   ],
 };

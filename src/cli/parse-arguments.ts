@@ -64,9 +64,9 @@ export function parseArguments(root: Group, programName: string, words: readonly
   if (unknownRootWord !== undefined) {
     throw new CliError(unknownCommand(root, programName, unknownRootWord));
   }
-  // A group only ever shows its help, so it does not mind flags.
-  const known = command.kind === "group" ? written.filter((flag) => findSpec(specs, flag) !== undefined) : written;
-  return { command, path, operands, outdated, flags: resolveFlags(specs, known) };
+  // A group only ever shows its help; flags of the commands in it do no harm.
+  const below = command.kind === "group" ? flagsBelow(command) : [];
+  return { command, path, operands, outdated, flags: resolveFlags([...specs, ...below], written) };
 }
 
 /** Throws CliError naming the flags that a command cannot do without. */

@@ -237,7 +237,7 @@ test("nodes rename, tag, expire, delete", () =>
     done(await cli("nodes expire -i 1"), "Node expired\n");
     done(await cli("nodes expire -i 1 -e 2030-01-01T00:00:00Z"), "Node expiration updated\n");
     done(await cli("nodes expire -i 1 --disable"), "Node expiry disabled\n");
-    failed(await cli("nodes expire -i 1 -e tomorrow"), /parsing expiry/);
+    failed(await cli("nodes expire -i 1 -e tomorrow"), /parsing expiry time/);
     const question = "Do you want to remove the node host-1? [y/n] ";
     assert.deepEqual(await cli("nodes delete -i 1"), { code: 0, stdout: "Node not deleted\n", stderr: question });
     done(await cli("nodes del -i 1 --force -o json-line"), '{"Result":"Node deleted"}\n');
@@ -271,7 +271,7 @@ test("routes: approved as a whole list, listed, and by the older words", () =>
     done(await cli(["nodes", "approve-routes", "-i", "1", "-r", ""]), "Node updated\n");
     failed(
       await cli("nodes approve-routes -i 1 -r 10.0.0.1"),
-      `setting routes: rpc error: code = Unknown desc = parsing route: netip.ParsePrefix("10.0.0.1"): no '/'`,
+      `setting approved routes: rpc error: code = Unknown desc = parsing route: netip.ParsePrefix("10.0.0.1"): no '/'`,
     );
   }));
 
@@ -329,7 +329,7 @@ test("apikeys: a bare string for programs, masked lists, ended by id or prefix",
     const prefix = created.stdout.slice('"hskey-api-'.length, '"hskey-api-'.length + 12);
     done(await cli(["apikeys", "expire", "--prefix", prefix]), "Key expired\n");
     done(await cli("apikeys delete --id 2"), "Key deleted\n");
-    failed(await cli("apikeys delete --id 2"), "deleting apikey: rpc error: code = Unknown desc = record not found");
+    failed(await cli("apikeys delete --id 2"), "deleting api key: rpc error: code = Unknown desc = record not found");
     failed(await cli("apikeys expire"), "either --id or --prefix must be provided: missing parameters");
     failed(await cli("apikeys expire -i 1 -p x"), "only one of --id or --prefix can be provided: missing parameters");
     const confused = await cli("apikey create --reusable");

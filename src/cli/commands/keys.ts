@@ -119,13 +119,13 @@ export async function createApiKey(run: Invocation): Promise<void> {
     scopes: flags.list("scopes"),
   };
   const client = await run.client();
-  const { apiKey } = await client.call(CreateApiKey, input, "creating apikey");
+  const { apiKey } = await client.call(CreateApiKey, input, "creating api key");
   run.answer(plain(apiKey), apiKey);
 }
 
 export async function listApiKeys(run: Invocation): Promise<void> {
   const client = await run.client();
-  const { apiKeys } = await client.call(ListApiKeys, {}, "listing apikeys");
+  const { apiKeys } = await client.call(ListApiKeys, {}, "listing api keys");
   run.answer(many(ApiKey, apiKeys), apiKeyTable(run, apiKeys));
 }
 
@@ -162,7 +162,7 @@ function apiKeyChoice(run: Invocation): ApiKeyChoice {
 export async function expireApiKey(run: Invocation): Promise<void> {
   const choice = apiKeyChoice(run);
   const client = await run.client();
-  await client.call(ExpireApiKey, choice, "expiring apikey");
+  await client.call(ExpireApiKey, choice, "expiring api key");
   run.answer(plain({}), "Key expired");
 }
 
@@ -171,15 +171,15 @@ export async function deleteApiKey(run: Invocation): Promise<void> {
   const client = await run.client();
   // REST names the key by its prefix alone.
   const prefix = choice.id === 0 ? choice.prefix : await prefixOf(client, choice.id);
-  await client.call(DeleteApiKey, { prefix }, "deleting apikey");
+  await client.call(DeleteApiKey, { prefix }, "deleting api key");
   run.answer(plain({}), "Key deleted");
 }
 
 async function prefixOf(client: Client, id: number): Promise<string> {
-  const { apiKeys } = await client.call(ListApiKeys, {}, "deleting apikey");
+  const { apiKeys } = await client.call(ListApiKeys, {}, "deleting api key");
   const found = apiKeys.find((key) => key.id === id);
   if (found === undefined) {
-    throw new CliError("deleting apikey: rpc error: code = Unknown desc = record not found");
+    throw new CliError("deleting api key: rpc error: code = Unknown desc = record not found");
   }
   return found.prefix;
 }

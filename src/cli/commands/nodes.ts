@@ -36,7 +36,7 @@ export async function listNodes(run: Invocation): Promise<void> {
 export async function expireNode(run: Invocation): Promise<void> {
   const { flags } = run;
   const disable = flags.on("disable");
-  const expiry = expiryFlag(run);
+  const expiry = disable ? null : expiryFlag(run);
   const client = await run.client();
   const id = await nodeId(client, flags, "expiring node");
   const { node } = await client.call(ExpireNode, { nodeId: id, expiry, disableExpiry: disable }, "expiring node");
@@ -54,7 +54,7 @@ function expiryFlag(run: Invocation): number | null {
   const duration = parseDuration(text);
   const at = parseTimestamp(text) ?? (duration === undefined ? undefined : run.io.now() + duration);
   if (at === undefined) {
-    throw new CliError(`parsing expiry: ${JSON.stringify(text)} is not a time like 2026-12-31T12:00:00Z`);
+    throw new CliError(`parsing expiry time: ${JSON.stringify(text)} is not a time like 2026-12-31T12:00:00Z`);
   }
   return at;
 }
@@ -111,9 +111,9 @@ export async function setAddresses(run: Invocation): Promise<void> {
 
 export async function approveRoutes(run: Invocation): Promise<void> {
   const client = await run.client();
-  const id = await nodeId(client, run.flags, "setting routes");
+  const id = await nodeId(client, run.flags, "setting approved routes");
   const routes = run.flags.list("routes");
-  const { node } = await client.call(SetApprovedRoutes, { nodeId: id, routes }, "setting routes");
+  const { node } = await client.call(SetApprovedRoutes, { nodeId: id, routes }, "setting approved routes");
   run.answer(one(Node, node ?? Node.unset), "Node updated");
 }
 
@@ -148,7 +148,11 @@ async function changeRoutes(run: Invocation, word: "enable" | "disable" | "delet
   const before = await oneNode(client, run.flags.text("identifier"), "getting node");
   const kept = before.approvedRoutes.filter((route) => !routes.includes(route));
   const wanted = word === "enable" ? [...kept, ...routes] : kept;
-  const { node } = await client.call(SetApprovedRoutes, { nodeId: before.id, routes: wanted }, "setting routes");
+  const { node } = await client.call(
+    SetApprovedRoutes,
+    { nodeId: before.id, routes: wanted },
+    "setting approved routes",
+  );
   run.answer(one(Node, node ?? Node.unset), "Node updated");
 }
 
