@@ -4,7 +4,7 @@ import { equalAddr, formatPrefix, type Addr } from "../ip/index.ts";
 import type { NodeId, UserId } from "../wire/ids.ts";
 import type { CapMap, FilterRule, SSHRule } from "../wire/tailcfg.ts";
 import { Attributes } from "./attributes.ts";
-import { emptyBits, intersects, setBit } from "./bits.ts";
+import { emptyBits } from "./bits.ts";
 import { ClassBook, type NodeClass } from "./classes.ts";
 import { Directory } from "./directory.ts";
 import type {
@@ -16,13 +16,13 @@ import type {
   PolicyView,
   RouteShare,
 } from "./engine.ts";
+import { effectOf, Effects } from "./effects.ts";
 import { EntryMaker, type Entry } from "./entries.ts";
 import { isSmall } from "./filter-maker.ts";
 import { Filters } from "./filters.ts";
 import { IdentityBook } from "./identities.ts";
 import type { Program } from "./program.ts";
 import { RouteShares } from "./route-shares.ts";
-import { nodeSetKey } from "./selectors.ts";
 import { SourceBook } from "./sources.ts";
 import { SshRules } from "./ssh-rules.ts";
 import { traitsKey, View, type ViewTraits } from "./views.ts";
@@ -120,6 +120,14 @@ export class CompiledEngine implements PolicyEngine {
     return this.#identities.entriesOfUser(id);
   }
 
+  entriesIn(sets: readonly number[]): Iterable<Entry> {
+    return this.#identities.entriesIn(sets);
+  }
+
+  exits(): Iterable<NodeId> {
+    return this.#exits;
+  }
+
   shareOf(view: View, peer: Entry): RouteShare {
     return this.#shares.of(view, peer);
   }
@@ -166,7 +174,7 @@ export class CompiledEngine implements PolicyEngine {
       // In a small tailnet the place of a rule depends on all others.
       this.ids().forEach((id) => effects.nodes.add(id));
     }
-    return this.#effect(effects);
+    return effectOf(effects, this);
   }
 
   #isSmall(): boolean {
@@ -313,68 +321,6 @@ export class CompiledEngine implements PolicyEngine {
     }
   }
 
-  /** Whose filters and SSH rules name a source that changed. */
-  #effect(effects: Effects): PolicyEffect {
-    this.#addFilterNodes(effects);
-    this.#addSshNodes(effects);
-    for (const user of effects.users) {
-      for (const entry of this.entriesOfUser(user)) {
-        effects.nodes.add(entry.node.id);
-      }
-    }
-    const nodes = effects.nodes.size >= this.#entries.size && this.#entries.size > 0 ? this.ids() : [...effects.nodes];
-    return {
-      everything: false,
-      nodes: nodes.filter((id) => this.#entries.has(id)),
-      peers: [...effects.peers],
-    };
-  }
-
-  #addFilterNodes(effects: Effects): void {
-    const asSource = emptyBits(this.program.reaches.length);
-    const asDestination = emptyBits(this.program.reaches.length);
-    for (const emit of this.program.emits) {
-      if (emit.kind === "companion") {
-        if (effects.sources.has(emit.destinations.id)) {
-          setBit(asSource, emit.reach.id);
-        }
-      } else if (effects.sources.has(emit.reach.source.id)) {
-        setBit(asDestination, emit.reach.id);
-      }
-    }
-    for (const cls of this.#classes.all()) {
-      if (intersects(cls.dst, asDestination) || intersects(cls.src, asSource)) {
-        cls.nodes.forEach((id) => effects.nodes.add(id));
-      }
-    }
-    if (intersects(asDestination, this.program.publicReaches)) {
-      this.#exits.forEach((id) => effects.nodes.add(id));
-    }
-  }
-
-  #addSshNodes(effects: Effects): void {
-    for (const rule of this.program.policy.ssh) {
-      const source = this.program.sshSources[rule.index];
-      const recorders = this.program.recorderSources[rule.index];
-      const dirty =
-        (source !== undefined && effects.sources.has(source.id)) ||
-        (recorders !== undefined && effects.sources.has(recorders.id));
-      if (!dirty) {
-        continue;
-      }
-      const sets = rule.dst.flatMap((selector) => {
-        const id = selector.kind === "nodes" ? this.program.nodeSetIds.get(nodeSetKey(selector.set)) : undefined;
-        return id === undefined ? [] : [id];
-      });
-      for (const entry of this.#identities.entriesIn(sets)) {
-        effects.nodes.add(entry.node.id);
-      }
-      if ((rule.self || rule.localparts.length > 0) && source !== undefined) {
-        this.sources.membersOf(source).forEach((entry) => effects.nodes.add(entry.node.id));
-      }
-    }
-  }
-
   /* Answers */
 
   viewOf(node: NodeId): PolicyView {
@@ -458,12 +404,4 @@ export class CompiledEngine implements PolicyEngine {
 
 function sameAddress(x: Addr | null, y: Addr | null): boolean {
   return x === y || (x !== null && y !== null && equalAddr(x, y));
-}
-
-/** What a batch of changes touched, collected on the way. */
-class Effects {
-  readonly nodes = new Set<NodeId>();
-  readonly peers = new Set<NodeId>();
-  readonly sources = new Set<number>();
-  readonly users = new Set<UserId>();
 }

@@ -37,7 +37,11 @@ export function throughSet(engine: CompiledEngine, entry: Entry, set: NodeSet): 
       return tags.length > 0 ? `${entry.node.name} is tagged (${tags.join(", ")})` : undefined;
     case "shared":
       return undefined;
-    default:
+    case "member":
+    case "role":
+    case "user":
+    case "domain":
+    case "group":
       return user === undefined ? undefined : throughUser(engine, entry, user, set);
   }
 }

@@ -1,109 +1,16 @@
-// The policy room's front door: from a text, users and nodes to an engine in force.
-import type { Prefix } from "../ip/index.ts";
-import { createAllowAll } from "./allow-all.ts";
-import { CompiledEngine } from "./compiled-engine.ts";
-import type { PolicyEngine, PolicyNode, PolicyUser } from "./engine.ts";
-import { formatProblems, type Positions, type PolicyProblem } from "./problems.ts";
-import type { Policy } from "./policy.ts";
-import { layOut } from "./program.ts";
-import { readPolicy } from "./read-policy.ts";
-import { runTests } from "./run-tests.ts";
-
+// The policy room's front door.
 export { createAllowAll } from "./allow-all.ts";
-export { createDenyAll } from "./deny-all.ts";
-export { describeProblem, formatProblems, type PolicyProblem } from "./problems.ts";
+export { compilePolicy, type CompileResult, type PolicyInput, type PolicySettings } from "./compile.ts";
 export { CompiledEngine } from "./compiled-engine.ts";
-export { explain, type Explanation, type ExplainQuery, type PairExplanation } from "./explain.ts";
-export { preview, type AccessChange, type NodeGroup, type Preview, type PreviewResult } from "./preview.ts";
+export { createDenyAll } from "./deny-all.ts";
 export type * from "./engine.ts";
-
-/** What decides about a policy besides its text. */
-export interface PolicySettings {
-  /** The server's own URL; check actions of SSH begin with it. */
-  readonly serverUrl: string;
-  /** Domains that `user:*@domain` and `localpart:*@domain` may name; undefined: any. */
-  readonly associatedDomains?: readonly string[];
-  /** randomizeClientPort where the policy does not say. */
-  readonly randomizeClientPort?: boolean;
-  /** Groups that an identity provider may fill, besides those that users are in now. */
-  readonly providerGroups?: readonly string[];
-  /** `svc:name` → its addresses. */
-  readonly services?: ReadonlyMap<string, readonly Prefix[]>;
-}
-
-export interface PolicyInput {
-  readonly users: readonly PolicyUser[];
-  readonly nodes: readonly PolicyNode[];
-  readonly settings: PolicySettings;
-  /** Failing tests refuse the policy (when it is set or checked), or only warn (when the server starts). Default: refuse. */
-  readonly tests?: "refuse" | "warn";
-}
-
-export type CompileResult =
-  | { readonly ok: true; readonly engine: PolicyEngine; readonly warnings: readonly PolicyProblem[] }
-  | { readonly ok: false; readonly errors: readonly PolicyProblem[] };
-
-/** Reads, checks, compiles and tests a policy. An empty text (or `null`) is no policy: everybody sees everybody. */
-export function compilePolicy(text: string, input: PolicyInput): CompileResult {
-  const { users, nodes, settings } = input;
-  const read = readPolicy(text, {
-    domains:
-      settings.associatedDomains === undefined
-        ? undefined
-        : new Set(settings.associatedDomains.map((domain) => domain.toLowerCase())),
-    providerGroups: new Set([...(settings.providerGroups ?? []), ...users.flatMap((user) => user.groups)]),
-    services: settings.services ?? new Map(),
-  });
-  if (!read.ok) {
-    return read;
-  }
-  if (read.empty) {
-    return { ok: true, engine: createAllowAll({ users, nodes }), warnings: read.warnings };
-  }
-  const engine = new CompiledEngine(
-    layOut(read.policy),
-    read.positions,
-    { users, nodes },
-    {
-      checkBase: settings.serverUrl.replace(/\/+$/, ""),
-      randomizeClientPort: settings.randomizeClientPort ?? false,
-    },
-  );
-  const names = checkNames(engine, read.policy, read.positions);
-  if (names.errors.length > 0) {
-    return { ok: false, errors: names.errors };
-  }
-  const failures = runTests(engine);
-  if (failures.length === 0) {
-    return { ok: true, engine, warnings: [...read.warnings, ...names.warnings] };
-  }
-  const failed = { message: `test(s) failed:\n${formatProblems(failures)}`, line: 0, column: 0 };
-  return input.tests === "warn"
-    ? { ok: true, engine, warnings: [...read.warnings, ...names.warnings, failed] }
-    : { ok: false, errors: [failed] };
-}
-
-/** A name that means two people is refused; one that means nobody is only worth a warning: the person may come yet. */
-function checkNames(
-  engine: CompiledEngine,
-  policy: Policy,
-  positions: Positions,
-): { readonly errors: readonly PolicyProblem[]; readonly warnings: readonly PolicyProblem[] } {
-  const errors: PolicyProblem[] = [];
-  const warnings: PolicyProblem[] = [];
-  const seen = new Set<string>();
-  for (const { token, at } of policy.userTokens) {
-    const candidates = engine.directory.candidates(token);
-    if (candidates.length > 1) {
-      const found = candidates.map((id) => engine.directory.user(id)?.name ?? "").join(", ");
-      errors.push({
-        message: `multiple users found: token ${JSON.stringify(token)} found: ${found}`,
-        ...positions.of(at),
-      });
-    } else if (candidates.length === 0 && !seen.has(token)) {
-      warnings.push({ message: `user not found: token ${JSON.stringify(token)}`, ...positions.of(at) });
-    }
-    seen.add(token);
-  }
-  return { errors, warnings };
-}
+export { explain, type Explanation, type ExplainQuery, type PairExplanation } from "./explain.ts";
+export {
+  preview,
+  type AccessChange,
+  type AttributeChange,
+  type NodeGroup,
+  type Preview,
+  type PreviewResult,
+} from "./preview.ts";
+export { describeProblem, formatProblems, type PolicyProblem } from "./problems.ts";

@@ -3,7 +3,7 @@
 import { CompiledEngine } from "./compiled-engine.ts";
 import type { PolicyEngine } from "./engine.ts";
 import type { Entry } from "./entries.ts";
-import { compilePolicy, type PolicyInput } from "./index.ts";
+import { compilePolicy, type PolicyInput } from "./compile.ts";
 import { AccessComparison } from "./preview-access.ts";
 import { groupOf, type AccessChange, type NodeGroup } from "./preview-groups.ts";
 import { sshChanges } from "./preview-ssh.ts";
