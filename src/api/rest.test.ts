@@ -663,3 +663,45 @@ test("beyond headscale: the audit log names who did what, page by page, and no s
     assert.equal(older.entries.length, 1);
     assert.ok(!answer.text.includes(secret) && !answer.text.includes(secret.slice(-64)));
   }));
+
+test("beyond headscale: the policy is explained and previewed", () =>
+  inWorld(async ({ rest, join }) => {
+    await rest("POST", "/api/v1/user", { name: "infra" });
+    await join(1, 1);
+    await join(1, 2);
+    refused(
+      await rest("POST", "/api/v1/policy/explain", { src: "host-1", dst: "host-2" }),
+      400,
+      3,
+      /no policy in force/,
+    );
+    const policy = '{"acls": [{"action": "accept", "src": ["infra@"], "dst": ["100.64.0.2:22"]}]}';
+    await rest("PUT", "/api/v1/policy", { policy });
+    const ask = async (dst: string): Promise<unknown> => {
+      const { answers } = (await rest("POST", "/api/v1/policy/explain", { src: "host-1", dst })).body as {
+        answers: { allowed: boolean; by: { line: number }[]; misses: { missing: string }[] }[];
+      };
+      return answers.map(({ allowed, by, misses }) => [
+        allowed,
+        by.map(({ line }) => line),
+        misses.map(({ missing }) => missing),
+      ]);
+    };
+    assert.deepEqual(await ask("host-2:22"), [[true, [1], []]]);
+    assert.deepEqual(await ask("host-2:80"), [[false, [], ["port"]]]);
+    refused(await rest("POST", "/api/v1/policy/explain", { src: "host-1", dst: "nobody" }), 400, 3, /is no node/);
+
+    const more = await rest("POST", "/api/v1/policy/preview", { policy: policy.replace(":22", ":22,80") });
+    const { access, pairsGaining, pairsLosing } = more.body as {
+      access: { gained: string[]; dst: { nodes: string[] } }[];
+      pairsGaining: number;
+      pairsLosing: number;
+    };
+    assert.deepEqual([pairsGaining, pairsLosing], [1, 0]);
+    assert.deepEqual(
+      access.map(({ gained, dst }) => [gained, dst.nodes]),
+      [[["80"], ["host-2"]]],
+    );
+    refused(await rest("POST", "/api/v1/policy/preview", { policy: "{" }), 400, 3, /^parsing policy: /);
+    assert.equal(((await rest("GET", "/api/v1/policy")).body as { policy: string }).policy, policy);
+  }));

@@ -13,6 +13,7 @@ const keys = () => import("./commands/keys.ts");
 const nodes = () => import("./commands/nodes.ts");
 const auth = () => import("./commands/auth.ts");
 const policy = () => import("./commands/policy.ts");
+const policyQuestions = () => import("./commands/policy-questions.ts");
 const server = () => import("./commands/server.ts");
 const configuration = () => import("./commands/configuration.ts");
 const database = () => import("./commands/database.ts");
@@ -295,6 +296,29 @@ const policyCommands: Group = {
       {
         flags: [{ ...policyFile, required: false }],
       },
+    ),
+    leaf(
+      "explain",
+      "Say whether one may reach the other, and why",
+      async (run) => (await policyQuestions()).explainPolicy(run),
+      {
+        operands: "SOURCE DESTINATION[:PORT]",
+        about: "Both may be a node's name or id, an address, a user, a group or a tag.",
+        flags: [
+          { name: "src", type: "string", about: "in place of the first word" },
+          { name: "dst", type: "string", about: "in place of the second word" },
+          { name: "proto", type: "string", about: "protocol: tcp, udp, icmp or a number", fallback: "any" },
+          { name: "ssh", type: "string", about: "ask for SSH as this user, too" },
+          { ...policyFile, about: "ask a draft instead of the policy in force", required: false },
+        ],
+        examples: ["policy explain alice@example.com db-1:5432", "policy explain laptop db-1 --ssh root"],
+      },
+    ),
+    leaf(
+      "preview",
+      "Say what putting a file in force would change",
+      async (run) => (await policyQuestions()).previewPolicy(run),
+      { operands: "FILE", flags: [{ ...policyFile, required: false }] },
     ),
     leaf("history", "List earlier policies, or print one", async (run) => (await policy()).policyHistory(run), {
       operands: "[ID]",

@@ -60,7 +60,7 @@ export function renderTable(
 }
 
 function lay(cell: Cell | string): Laid {
-  const text = clean(typeof cell === "string" ? cell : cell.text);
+  const text = withoutControls(typeof cell === "string" ? cell : cell.text);
   const lines = text.includes("\n") ? text.split("\n") : [text];
   const width = lines.reduce((most, line) => Math.max(most, displayWidth(line)), 0);
   return { lines, width, colour: typeof cell === "string" ? undefined : cell.colour };
@@ -70,7 +70,7 @@ function lay(cell: Cell | string): Laid {
 const controls = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
 
 /** Names come from machines that anybody may run: nothing in them reaches the terminal as a command. */
-function clean(text: string): string {
+export function withoutControls(text: string): string {
   return text.replace(controls, "\ufffd");
 }
 
@@ -155,7 +155,8 @@ function rowLines(row: readonly Laid[], widths: readonly number[], style: TableS
   return out;
 }
 
-function paint(text: string, colour: Colour | undefined, style: TableStyle): string {
+/** The text in a colour, where there are colours. */
+export function paint(text: string, colour: Colour | undefined, style: TableStyle): string {
   return colour === undefined || !style.colour || text === "" ? text : `\u001b[${codes[colour]}m${text}\u001b[39m`;
 }
 
