@@ -17,6 +17,15 @@ export interface PolicyPopulation {
 const allowAllFilter: readonly FilterRule[] = [
   { SrcIPs: ["*"], DstPorts: [{ IP: "*", Ports: { First: 0, Last: 65535 } }] },
 ];
+/** Who is known to which engine without a policy: explanations look nodes up by name. */
+const rosters = new WeakMap<PolicyEngine, Roster>();
+
+/** The population of an engine made here; undefined for every other engine. */
+export function allowAllPopulation(engine: PolicyEngine): PolicyPopulation | undefined {
+  const roster = rosters.get(engine);
+  return roster === undefined ? undefined : { users: [...roster.users()], nodes: [...roster.nodes()] };
+}
+
 const noRules: readonly SSHRule[] = [];
 const noCaps: CapMap = {};
 
@@ -34,7 +43,7 @@ export function createAllowAll({ users, nodes }: PolicyPopulation): PolicyEngine
       return wholeRoutes(node);
     },
   };
-  return {
+  const engine: PolicyEngine = {
     apply: (changes) => applyTo(roster, changes),
     viewOf: () => view,
     filterOf: () => allowAllFilter,
@@ -47,6 +56,8 @@ export function createAllowAll({ users, nodes }: PolicyPopulation): PolicyEngine
     ipPools: () => [],
     sshCheckPeriod: () => undefined,
   };
+  rosters.set(engine, roster);
+  return engine;
 }
 
 /** Only who is there and with which routes shows; users decide nothing. */

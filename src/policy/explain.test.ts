@@ -3,7 +3,14 @@ import { test } from "node:test";
 import { parseAddr, parsePrefix } from "../ip/index.ts";
 import type { NodeId, UserId } from "../wire/ids.ts";
 import type { PolicyNode } from "./engine.ts";
-import { compilePolicy, createAllowAll, explain, formatProblems, type PairExplanation } from "./index.ts";
+import {
+  compilePolicy,
+  createAllowAll,
+  createDenyAll,
+  explain,
+  formatProblems,
+  type PairExplanation,
+} from "./index.ts";
 
 const text = `{
   "groups": {"group:dev": ["ann@"]},
@@ -157,5 +164,14 @@ test("a name that is nobody's is answered with the nearest", () => {
     error: '"ann-cp" is no node, address, user, group or tag with nodes in this tailnet',
     hint: 'did you mean "ann-pc"?',
   });
-  assert.equal(explain(createAllowAll({ users, nodes }), { src: "ann-pc", dst: "web" }).ok, false);
+});
+
+test("without a policy the default rule explains everything, and a server that never had a good one nothing", () => {
+  const open = explain(createAllowAll({ users, nodes }), { src: "ann-pc", dst: "web" });
+  assert.ok(open.ok);
+  assert.deepEqual(
+    open.pairs.map(({ allowed, by }) => [allowed, by[0]?.section]),
+    [[true, "default"]],
+  );
+  assert.equal(explain(createDenyAll(), { src: "ann-pc", dst: "web" }).ok, false);
 });

@@ -2,6 +2,8 @@
 // every node they stand for is looked at, up to a bound. Plain data comes out; others print it.
 import { formatAddr, formatPrefix, isExitRoute, parseAddr, prefixContains, type Addr } from "../ip/index.ts";
 import type { NodeId } from "../wire/ids.ts";
+import { allowAllPopulation } from "./allow-all.ts";
+import { compilePolicy } from "./compile.ts";
 import { CompiledEngine } from "./compiled-engine.ts";
 import { userLabel } from "./directory.ts";
 import type { PolicyEngine } from "./engine.ts";
@@ -72,13 +74,10 @@ export type Explanation =
 const maxPairs = 50;
 
 export function explain(given: PolicyEngine, query: ExplainQuery): Explanation {
-  if (!(given instanceof CompiledEngine)) {
-    return {
-      ok: false,
-      error: "there is no policy in force that could be explained: everything or nothing is allowed",
-    };
+  const engine = explainable(given);
+  if (engine === undefined) {
+    return { ok: false, error: "no policy was ever good, so nothing is allowed between nodes" };
   }
-  const engine = given;
   const { name, port } = splitPort(engine, query.dst);
   const protocol = query.protocol === undefined || query.protocol === "" ? undefined : parseProtocol(query.protocol);
   if (protocol?.ok === false) {
@@ -106,6 +105,23 @@ export function explain(given: PolicyEngine, query: ExplainQuery): Explanation {
     }
   }
   return { ok: true, pairs, more };
+}
+
+/** Without a policy the language's default is in force: the tailnet and its routes may go everywhere. */
+function explainable(engine: PolicyEngine): CompiledEngine | undefined {
+  if (engine instanceof CompiledEngine) {
+    return engine;
+  }
+  const population = allowAllPopulation(engine);
+  if (population === undefined) {
+    return undefined;
+  }
+  const compiled = compilePolicy("{}", {
+    users: [...population.users],
+    nodes: [...population.nodes],
+    settings: { serverUrl: "" },
+  });
+  return compiled.ok && compiled.engine instanceof CompiledEngine ? compiled.engine : undefined;
 }
 
 /** What a name stands for: addresses to try, one kind at least. */
