@@ -45,16 +45,17 @@ class SqliteThread {
 
   constructor(options: SqliteThreadData["options"], warn: (text: string) => void) {
     const workerData: SqliteThreadData = { options };
-    this.#worker = new Worker(writerFile(), { workerData });
+    // Node's options are the main thread's; some of them no thread can start with.
+    this.#worker = new Worker(writerFile(), { workerData, execArgv: [] });
     this.opened = this.#wait();
     this.#worker.on("message", (answer: SqliteAnswer) => {
       switch (answer.kind) {
         case "warning":
           return warn(answer.text);
         case "done":
-          return this.#waiting.shift()?.resolve(answer.value);
+          return this.#next()?.resolve(answer.value);
         case "failed":
-          return this.#waiting.shift()?.reject(new Error(answer.text));
+          return this.#next()?.reject(new Error(answer.text));
       }
     });
     this.#worker.on("error", (error: unknown) => {
@@ -79,12 +80,23 @@ class SqliteThread {
       const closed = this.call({ name: "close" });
       this.#gone = new Error("the store is closed");
       await closed;
+      this.#worker.ref();
       await exit;
     }
   }
 
+  /** The thread keeps the process alive only while somebody waits for it. */
   #wait(): Promise<unknown> {
+    this.#worker.ref();
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  #next(): Waiting | undefined {
+    const next = this.#waiting.shift();
+    if (this.#waiting.length === 0) {
+      this.#worker.unref();
+    }
+    return next;
   }
 
   #end(reason: Error): void {

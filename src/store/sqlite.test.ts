@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -53,6 +54,16 @@ function place(context: TestContext): string {
   context.after(() => rmSync(folder, { recursive: true }));
   return join(folder, "data", "db.sqlite");
 }
+
+test("a store that nobody closed does not keep its process alive", async (context) => {
+  const path = place(context);
+  const module = new URL("./sqlite-thread.ts", import.meta.url).href;
+  const script = `const { openSqliteThread } = await import(process.argv[1]);
+    const store = await openSqliteThread({ path: process.argv[2] });
+    console.log((await store.load()).sequence);`;
+  const child = spawnSync(process.execPath, ["--input-type=module", "-e", script, module, path], { timeout: 20_000 });
+  assert.deepEqual([child.status, child.stdout.toString()], [0, "0\n"]);
+});
 
 test("the folder and the files belong to the owner alone", async (context) => {
   const path = place(context);
