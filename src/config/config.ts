@@ -40,6 +40,7 @@ export interface Config {
   readonly logtail: { readonly enabled: boolean };
   readonly taildrop: { readonly enabled: boolean };
   readonly autoUpdate: { readonly enabled: boolean };
+  readonly audit: AuditConfig;
   readonly cli: CliConfig;
   readonly tuning: TuningConfig;
   readonly control: ControlConfig;
@@ -189,6 +190,11 @@ export interface OidcConfig {
   readonly emailVerifiedRequired: boolean;
   readonly useExpiryFromToken: boolean;
   readonly pkce: { readonly enabled: boolean; readonly method: "S256" | "plain" };
+}
+
+export interface AuditConfig {
+  /** How long entries are kept, ms; 0: for ever. */
+  readonly retention: number;
 }
 
 export interface CliConfig {

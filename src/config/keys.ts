@@ -14,6 +14,7 @@ import {
   prefix,
   proxyList,
   records,
+  retention,
   splitDns,
   sslMode,
   text,
@@ -427,6 +428,12 @@ export const keys = {
   logtail: key("logtail.enabled", bool, false, "Let clients send their logs to Tailscale."),
   taildrop: key("taildrop.enabled", bool, true, "Let nodes of one user send files to each other."),
   autoUpdate: key("auto_update.enabled", bool, false, "Clients update themselves unless told otherwise."),
+  auditRetention: key(
+    "audit.retention",
+    retention,
+    400 * 24 * 60 * minute,
+    "How long the audit log keeps its entries, like 400d. 0: for ever. Not a key of headscale's.",
+  ),
   cliAddress: key(
     "cli.address",
     text,

@@ -345,6 +345,7 @@ function sampleOf(key: string, type: string): string {
     "log.level": "debug",
     "log.format": "json",
     "node.expiry": "90d",
+    "audit.retention": "2y",
     "oidc.extra_params": '{"a":"b"}',
     "dns.nameservers.split": '{"a.b":["1.1.1.1"]}',
     "dns.nameservers.global": "1.1.1.1",

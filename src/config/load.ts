@@ -122,6 +122,7 @@ function build(reading: Reading, around: Surroundings, withFile: boolean): Confi
     logtail: { enabled: reading.take(keys.logtail) },
     taildrop: { enabled: reading.take(keys.taildrop) },
     autoUpdate: { enabled: reading.take(keys.autoUpdate) },
+    audit: { retention: reading.take(keys.auditRetention) },
     cli: cliGroup(reading),
     tuning: tuningConfig(reading),
     control: { threads: reading.take(keys.controlThreads) },

@@ -123,6 +123,20 @@ export const keyLife: Reader<number> = plain(
   (value) => (value === 0 ? "0" : formatGoDuration(value)),
 );
 
+/** How long something is kept; days, weeks and years too. */
+export const retention: Reader<number> = plain(
+  "duration, days too",
+  (text, { key }) => {
+    const value = text === "" ? undefined : parsePrometheusDuration(text);
+    return value === undefined
+      ? bad(`${key}: "${text}" is not a duration: write like 400d or 2y; 0 keeps everything`)
+      : good(value);
+  },
+  (value) => (value % day === 0 && value > 0 ? `${value / day}d` : value === 0 ? "0" : formatGoDuration(value)),
+);
+
+const day = 86_400_000;
+
 export function oneOf<const T extends string>(
   values: readonly T[],
   fault?: (text: string, key: string) => string,

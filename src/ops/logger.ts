@@ -15,6 +15,7 @@ export interface LoggerOptions {
 export type Fields = Readonly<Record<string, unknown>>;
 
 export interface Logger {
+  /** Of this logger, the one it came from, and all others that came from that. May be changed while the server runs. */
   level: LogLevel;
   debug(fields: Fields, text: string): void;
   info(fields: Fields, text: string): void;
@@ -54,7 +55,7 @@ export function createLogger({ level, format, write = toStandardError }: LoggerO
     },
     destination,
   );
-  return wrap(root);
+  return wrap(root, [root]);
 }
 
 function toStandardError(line: string): void {
@@ -65,19 +66,26 @@ function toStandardError(line: string): void {
   }
 }
 
-function wrap(logger: pino.Logger): Logger {
+/** `family`: all loggers of one root; a room has one, so there are few. */
+function wrap(logger: pino.Logger, family: pino.Logger[]): Logger {
   return {
     get level() {
       return logger.level as LogLevel;
     },
     set level(level) {
-      logger.level = level;
+      for (const member of family) {
+        member.level = level;
+      }
     },
     debug: (fields, text) => logger.debug(fields, text),
     info: (fields, text) => logger.info(fields, text),
     warn: (fields, text) => logger.warn(fields, text),
     error: (fields, text) => logger.error(fields, text),
-    child: (room) => wrap(logger.child({ room })),
+    child(room) {
+      const member = logger.child({ room });
+      family.push(member);
+      return wrap(member, family);
+    },
   };
 }
 

@@ -49,7 +49,9 @@ test("what a client calls itself cannot forge a line", () => {
 
 test("the level can be changed while the server runs", () => {
   const { lines, logger } = written("json");
+  const room = logger.child("room");
   logger.level = "warn";
+  room.info({}, "not told");
   logger.info({}, "unseen");
   logger.level = "debug";
   logger.debug({}, "seen");

@@ -3,6 +3,7 @@ import type { Store } from "../tailnet/store.ts";
 import type { PolicyInput } from "../policy/index.ts";
 import type { Tailnet } from "../tailnet/contract.ts";
 import { createTailnet } from "../tailnet/tailnet.ts";
+import { keepAuditRetention } from "./audit-part.ts";
 import { startPolicyPart, type PolicyPart } from "./policy-part.ts";
 import { policyTools } from "./policy-tools.ts";
 import { secretTools } from "./secret-tools.ts";
@@ -43,5 +44,6 @@ export async function openTailnet(startup: Startup, store: Store): Promise<Tailn
   startup.whenStopping(() => policy.close());
   const ticker = setInterval(() => tailnet.tick(), tickEveryMs);
   startup.whenStopping(() => clearInterval(ticker));
+  keepAuditRetention(startup, tailnet);
   return { tailnet, policy, policyInput: () => tools.input(tailnet) };
 }
