@@ -81,15 +81,16 @@ export function equalInConstantTime(left: string, right: string): boolean {
 
 /**
  * Checks secrets against stored hashes. A bcrypt hash costs tens of milliseconds of the one thread there is, so wrong
- * guesses at imported keys are remembered and rationed: a repeated wrong secret costs nothing, and strangers together
- * get a few slow checks a second.
+ * guesses at imported keys are remembered and rationed: a repeated wrong secret costs nothing, and each key allows a few
+ * wrong guesses in ten seconds. Who knows one key's prefix can hold up that key alone.
  */
 export class SecretChecker {
   readonly #tools: SecretTools;
   readonly #now: () => number;
   readonly #refused = new Set<string>();
+  /** Wrong guesses in the present window, by stored hash. */
+  readonly #failures = new Map<string, number>();
   #windowStart = 0;
-  #slowFailures = 0;
 
   constructor(tools: SecretTools, now: () => number) {
     this.#tools = tools;
@@ -108,13 +109,13 @@ export class SecretChecker {
 
   #opensBcrypt(secret: string, hash: string): boolean {
     const guess = this.#tools.sha256(`${hash}\n${secret}`);
-    if (this.#refused.has(guess) || !this.#slowCheckAllowed()) {
+    if (this.#refused.has(guess) || this.#failuresOf(hash) >= slowFailuresPerWindow) {
       return false;
     }
     if (this.#tools.bcryptVerify(secret, hash)) {
       return true;
     }
-    this.#slowFailures++;
+    this.#failures.set(hash, this.#failuresOf(hash) + 1);
     if (this.#refused.size >= maxRemembered) {
       this.#refused.clear();
     }
@@ -122,16 +123,16 @@ export class SecretChecker {
     return false;
   }
 
-  #slowCheckAllowed(): boolean {
+  #failuresOf(hash: string): number {
     const now = this.#now();
     if (now - this.#windowStart >= slowWindow) {
       this.#windowStart = now;
-      this.#slowFailures = 0;
+      this.#failures.clear();
     }
-    return this.#slowFailures < slowFailuresPerWindow;
+    return this.#failures.get(hash) ?? 0;
   }
 }
 
 const maxRemembered = 1024;
 const slowWindow = 10_000;
-const slowFailuresPerWindow = 20;
+const slowFailuresPerWindow = 3;
