@@ -18,6 +18,7 @@ import { ControlConnection, type Reply } from "./control-connection.ts";
 import { decodeUncompressed, sharedDecoder, type Decode } from "./map-decode.ts";
 import { MapStream, type ReceivedMessage } from "./map-stream.ts";
 import { newMeter, type Meter } from "./meter.ts";
+import { messageFaults, netmapFaults } from "./strict.ts";
 import { NetmapModel } from "./netmap-model.ts";
 import { watch } from "./watchdog.ts";
 
@@ -41,6 +42,11 @@ export interface SimOptions {
   readonly meter?: Meter;
   readonly decode?: Decode;
   readonly c2n?: C2nHandler;
+  /**
+   * Look at every message with the eyes of strict.ts: a fault is kept in `faults` and ends the stream, as a malformed
+   * value does in official clients.
+   */
+  readonly strict?: boolean;
 }
 
 export interface RegisterOptions {
@@ -86,6 +92,8 @@ export class SimClient {
   netmap = new NetmapModel();
   endpoints: readonly string[] = [];
   hostinfo: Hostinfo;
+  /** What `strict` has found. */
+  readonly faults: string[] = [];
   /** Why the last stream ended, for tests. */
   lastError: Error | undefined;
   readonly #options: SimOptions;
@@ -307,6 +315,7 @@ export class SimClient {
             if (!received.message.KeepAlive) {
               netmap.apply(received.message);
             }
+            this.#inspect(received.message, netmap);
           }
           options.onMessage?.(received);
           if (isFirst && (netmap.applied > 0 || options.countOnly)) {
@@ -365,6 +374,14 @@ export class SimClient {
       };
       void run();
     });
+  }
+
+  #inspect(message: MapResponse, netmap: NetmapModel): void {
+    const faults = this.#options.strict ? [...messageFaults(message), ...netmapFaults(netmap)] : [];
+    if (faults.length > 0) {
+      this.faults.push(...faults);
+      throw new Error(`a map message is faulty: ${faults.join("; ")}`);
+    }
   }
 
   // ---- what rides on any message

@@ -1,4 +1,5 @@
 // A whole server in this process on loopback, with simulated clients to join it: sockets, store and clock are real.
+import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -89,10 +90,12 @@ ${extraConfig}
     }
     await server.stop();
     rmSync(folder, { recursive: true, force: true });
+    const faults = clients.flatMap((client) => client.faults);
+    assert.deepEqual(faults, [], "what the server sent broke a rule that clients rely on");
   });
 
   const client = (options: Partial<SimOptions> = {}): SimClient => {
-    const sim = new SimClient({ url, serverPublic, hostname: `sim-${++count}`, ...options });
+    const sim = new SimClient({ url, serverPublic, hostname: `sim-${++count}`, strict: true, ...options });
     clients.push(sim);
     return sim;
   };
