@@ -38,11 +38,16 @@ export function proxyRequests(socketPath: string): HttpHandler {
       response.writeHead(answer.statusCode ?? 502, answer.statusMessage, answer.rawHeaders);
       answer.pipe(response);
     });
-    onward.on("error", () => {
+    onward.on("error", (error: NodeJS.ErrnoException) => {
+      const wasCut = !onward.writableFinished && (error.code === "EPIPE" || error.code === "ECONNRESET");
       if (response.headersSent) {
         response.destroy();
-      } else {
+      } else if (!wasCut) {
         sendText(response, 502, "the server is not ready");
+      } else {
+        // The main thread closed while the body was on its way, which it does when there is too much of it; its answer
+        // may be lost with the connection.
+        sendText(response, 413, "request body too large", { connection: "close" });
       }
     });
     response.on("close", () => onward.destroy());
