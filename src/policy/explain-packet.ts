@@ -51,6 +51,7 @@ export interface PacketExplanation {
   readonly reasons: readonly string[];
 }
 
+const portProtocols: ReadonlySet<number> = new Set([6, 17, 132]);
 const nearness: readonly MissKind[] = ["port", "protocol", "posture", "destination", "source"];
 
 export function explainPacket(engine: CompiledEngine, query: PacketQuery, own: boolean): PacketExplanation {
@@ -105,7 +106,7 @@ function judge(engine: CompiledEngine, rule: Rule, query: PacketQuery, own: bool
     out.misses.push({ ...place, kind: "posture", text: postureFailures(rule.src.postures, query.src).join("; or ") });
     return;
   }
-  const open = reached.find(({ target, protocol }) => carries(protocol, query.protocol) && opens(target, query.port));
+  const open = reached.find(({ target, protocol }) => carries(protocol, query) && opens(target, query.port));
   if (open === undefined) {
     out.misses.push(missPort(place, reached, query));
     return;
@@ -161,7 +162,7 @@ function missPort(
   query: PacketQuery,
 ): RuleMiss {
   const open = [...new Set(reached.map(({ target, protocol }) => portsText(protocol, target)))].join("; ");
-  const wrongProtocol = reached.every(({ protocol }) => !carries(protocol, query.protocol));
+  const wrongProtocol = reached.every(({ protocol }) => !carries(protocol, query));
   return {
     ...place,
     kind: wrongProtocol ? "protocol" : "port",
@@ -169,9 +170,10 @@ function missPort(
   };
 }
 
-function carries(protocol: number | undefined, asked: number | undefined): boolean {
+/** A question for a port without a protocol is one for protocols that have ports. */
+function carries(protocol: number | undefined, { protocol: asked, port }: PacketQuery): boolean {
   if (asked === undefined) {
-    return true;
+    return protocol === undefined || port === undefined || portProtocols.has(protocol);
   }
   return protocol === undefined ? defaultProtocols.includes(asked) : protocol === asked;
 }

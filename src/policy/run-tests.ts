@@ -232,10 +232,10 @@ function verdictText(verdict: Verdict): string {
   return verdict.check ? "ALLOWED via check" : verdict.any ? "ALLOWED via accept" : "DENIED";
 }
 
-/** Does a line for `protocol` carry what a test asks for? A test without protocol is content with any of the default four. */
+/** Does a line for `protocol` carry what a test asks for? A test without protocol asks for its port by TCP or UDP. */
 function carries(protocol: number | undefined, asked: number | undefined): boolean {
   if (asked === undefined) {
-    return protocol === undefined || defaultProtocols.includes(protocol);
+    return protocol === undefined || protocol === 6 || protocol === 17;
   }
   return protocol === undefined ? defaultProtocols.includes(asked) : protocol === asked;
 }
