@@ -8,6 +8,7 @@ import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SimClient, type SimOptions } from "../sim/client.ts";
 import { fetchServerKey } from "../sim/dial.ts";
+import { makeLeaf } from "../src/relay/certificate.ts";
 import { loadConfig } from "../src/config/load.ts";
 import { createLogger } from "../src/ops/logger.ts";
 import { startServer, type RunningServer } from "../src/server.ts";
@@ -50,14 +51,24 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-export async function controlWorld(context: TestContext, extraConfig = ""): Promise<ControlWorld> {
+export interface WorldOptions {
+  /** Serve TLS with a certificate signed by itself. */
+  readonly tls?: boolean;
+  /** Lines of YAML. */
+  readonly extraConfig?: string;
+}
+
+export async function controlWorld(context: TestContext, options: WorldOptions = {}): Promise<ControlWorld> {
   const folder = mkdtempSync(join(tmpdir(), "hawser-control-"));
   const port = await freePort();
   const file = join(folder, "config.yaml");
+  const certificate = options.tls ? makeLeaf(["127.0.0.1"], Date.now() - 60_000, Date.now() + 3_600_000) : undefined;
+  writeFileSync(join(folder, "cert.pem"), certificate?.certPem ?? "");
+  writeFileSync(join(folder, "key.pem"), certificate?.keyPem ?? "");
   writeFileSync(
     file,
     `data_dir: ${folder}
-server_url: http://127.0.0.1:${port}
+server_url: ${options.tls ? "https" : "http"}://127.0.0.1:${port}
 listen_addr: 127.0.0.1:${port}
 metrics_listen_addr: ""
 noise: { private_key_path: ${folder}/noise_private.key }
@@ -66,7 +77,8 @@ database: { type: sqlite, sqlite: { path: ${folder}/db.sqlite } }
 unix_socket: ${folder}/hawser.sock
 derp: { server: { enabled: true, region_id: 999, stun_listen_addr: "127.0.0.1:0", private_key_path: ${folder}/derp.key }, urls: [] }
 dns: { magic_dns: true, base_domain: sim.internal, override_local_dns: false }
-${extraConfig}
+${options.tls ? `tls_cert_path: ${folder}/cert.pem\ntls_key_path: ${folder}/key.pem` : ""}
+${options.extraConfig ?? ""}
 `,
   );
   const { config, findings } = await loadConfig({ file, env: {}, workingDir: folder });
@@ -80,7 +92,7 @@ ${extraConfig}
   }
   const user = made.value;
   const url = new URL(config.serverUrl);
-  const serverPublic = await fetchServerKey(url, 142);
+  const serverPublic = await fetchServerKey(url, 142, certificate?.certPem);
   const clients: SimClient[] = [];
   let count = 0;
 

@@ -216,3 +216,11 @@ test("a plain JSON stream is served to who asks for it", async (context) => {
   const netmap = await sim.openMap({ compress: "" });
   assert.equal(netmap.peers.size, 1);
 });
+
+test("over TLS it is the same", async (context) => {
+  const world = await controlWorld(context, { tls: true });
+  const [first, second] = [await world.join(), await world.join({ webSocket: true })];
+  await second.update({ endpoints: ["192.0.2.7:41641"] });
+  const id = second.netmap.self?.ID ?? 0;
+  await until("the endpoint arrives", () => first.netmap.peers.get(id)?.Endpoints?.[0] === "192.0.2.7:41641");
+});
