@@ -18,6 +18,7 @@ import {
   registration,
   type Rig,
   rig,
+  type RigOptions,
   turn,
 } from "../../test/tailnet-rig.ts";
 import type { Credential, Result, Tailnet } from "./contract.ts";
@@ -219,15 +220,25 @@ function checkReload(world: World, { tailnet }: Rig, presenceWritten: boolean): 
   assert.deepEqual(shown(tailnet), shown(world.tailnet));
 }
 
-async function start(fails: () => boolean): Promise<World> {
+/** How a commit may go wrong: not stored, or stored and nobody told. */
+type Trouble = "none" | "fails" | "answer-lost";
+
+async function start(trouble: () => Trouble, more: RigOptions = {}): Promise<World> {
   const world = await rig({
-    store: {
-      disk: async () => {
-        if (fails()) {
+    wrapStore: (store) => ({
+      ...store,
+      commit: async (groups) => {
+        if (trouble() === "fails") {
           throw new Error("disk full");
         }
+        const outcome = await store.commit(groups);
+        if (trouble() === "answer-lost") {
+          throw new Error("connection lost");
+        }
+        return outcome;
       },
-    },
+    }),
+    ...more,
   });
   const { tailnet } = world;
   const [ada, bob] = [await makeUser(tailnet, "ada"), await makeUser(tailnet, "bob")];
@@ -249,13 +260,13 @@ const batches = fc.array(fc.tuple(fc.array(steps, { minLength: 1, maxLength: 6 }
 test("invariants hold under random commands at once, and a reload finds the same tailnet", async () => {
   await fc.assert(
     fc.asyncProperty(batches, async (rounds) => {
-      let failing = false;
-      const world = await start(() => failing);
+      let trouble: Trouble = "none";
+      const world = await start(() => trouble);
       for (const [batch, luck] of rounds) {
-        failing = luck === 0;
+        trouble = luck === 0 ? "fails" : luck === 1 ? "answer-lost" : "none";
         await Promise.all(batch.map(async (step) => step(world)));
         await turn();
-        failing = false;
+        trouble = "none";
         checkInvariants(world);
       }
       must(await world.tailnet.createUser(admin, { name: "last" }));
@@ -271,7 +282,7 @@ test("a crash before a commit loses what was not acknowledged; one after it, at 
   const crash = fc.record({ point: fc.constantFrom("before-commit", "after-commit"), after: fc.nat({ max: 8 }) });
   await fc.assert(
     fc.asyncProperty(rounds, crash, async (batches, { point, after }) => {
-      const prepared = await start(() => false);
+      const prepared = await start(() => "none");
       await prepared.tailnet.close();
       let reached = 0;
       const crashing = createMemoryStore({ crashAt: (at) => at === point && ++reached > after }, prepared.disk);
