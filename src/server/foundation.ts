@@ -26,7 +26,7 @@ export async function openFoundation(startup: Startup): Promise<Foundation> {
   }
   startup.whenStopping(() => lock.lock.release());
   const noiseKey = loadNoiseKey(config.noise.privateKeyPath, startup);
-  const opening = await openStore(config.database, log.child("store"));
+  const opening = await openStore(config, log.child("store"));
   if (!opening.ok) {
     throw new StartError(`the database cannot be used: ${opening.reason}`);
   }

@@ -1,26 +1,27 @@
 // The store that the configuration names. A headscale database found in its place is taken over first, with a copy kept.
-import type { DatabaseConfig, SqliteConfig } from "../config/config.ts";
+import type { SqliteConfig } from "../config/config.ts";
 import type { Logger } from "../ops/logger.ts";
 import { lockData } from "../store/data-lock.ts";
 import { openSqliteThread } from "../store/sqlite-thread.ts";
 import type { Store } from "../tailnet/store.ts";
-import { postgresTarget, takeOver } from "./takeover-part.ts";
+import { postgresTarget, takeOver, type TakeoverConfig } from "./takeover-part.ts";
 
 export type StoreOpening =
   | { readonly ok: true; readonly store: Store }
   | { readonly ok: false; readonly reason: string };
 
 /** Reasons are in plain words, for who runs the server. */
-export async function openStore(config: DatabaseConfig, log: Logger): Promise<StoreOpening> {
+export async function openStore(config: TakeoverConfig, log: Logger): Promise<StoreOpening> {
+  const { database } = config;
   try {
-    return config.type === "postgres" ? await openTakenOver(config, log) : await openSqlite(config, log);
+    return database.type === "postgres" ? await openTakenOver(config, log) : await openSqlite(config, database, log);
   } catch (error) {
     return { ok: false, reason: error instanceof Error ? error.message : String(error) };
   }
 }
 
-async function openSqlite(config: SqliteConfig, log: Logger): Promise<StoreOpening> {
-  const locked = lockData(config.path);
+async function openSqlite(config: TakeoverConfig, database: SqliteConfig, log: Logger): Promise<StoreOpening> {
+  const locked = lockData(database.path);
   if (!locked.ok) {
     return locked;
   }
@@ -43,7 +44,7 @@ async function openSqlite(config: SqliteConfig, log: Logger): Promise<StoreOpeni
   return { ok: true, store: { ...store, close } };
 }
 
-async function openTakenOver(config: DatabaseConfig, log: Logger): Promise<StoreOpening> {
+async function openTakenOver(config: TakeoverConfig, log: Logger): Promise<StoreOpening> {
   const outcome = await takeOver(config);
   switch (outcome.kind) {
     case "refused":
@@ -61,14 +62,15 @@ async function openTakenOver(config: DatabaseConfig, log: Logger): Promise<Store
       }
     }
   }
-  if (config.type === "postgres") {
+  const { database } = config;
+  if (database.type === "postgres") {
     const { openPostgresStore } = await import("../store/postgres/store.ts");
-    return openPostgresStore(postgresTarget(config));
+    return openPostgresStore(postgresTarget(database));
   }
   const store = await openSqliteThread({
-    path: config.path,
-    writeAheadLog: config.writeAheadLog,
-    walAutocheckpoint: config.walAutocheckpoint,
+    path: database.path,
+    writeAheadLog: database.writeAheadLog,
+    walAutocheckpoint: database.walAutocheckpoint,
     warn: (text) => log.warn({}, text),
   });
   return { ok: true, store };

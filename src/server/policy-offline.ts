@@ -26,7 +26,7 @@ const actor: Actor = { kind: "cli", id: "offline", from: "" };
 /** Holds the database for itself; refused while a server has it. */
 export async function openPolicyOffline(config: Config): Promise<OfflineOpening> {
   const log = createLogger({ ...config.log, level: "error" });
-  const opening = await openStore(config.database, log);
+  const opening = await openStore(config, log);
   if (!opening.ok) {
     return opening;
   }

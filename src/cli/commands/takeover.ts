@@ -1,5 +1,5 @@
 // Taking a headscale database over, ahead of the first start or only as a report, and giving it back.
-import type { DatabaseConfig } from "../../config/config.ts";
+import type { Config, DatabaseConfig } from "../../config/config.ts";
 import type { TakeoverSummary } from "../../store/takeover/summary.ts";
 import { CliError } from "../cli-error.ts";
 import type { Invocation } from "../invocation.ts";
@@ -8,14 +8,14 @@ import { renderTable, tableStyle } from "../table.ts";
 import { faults, loadFull, noteWarnings } from "./configuration.ts";
 
 export async function takeover(run: Invocation): Promise<void> {
-  const database = await databaseOf(run);
+  const config = await configOf(run);
   if (run.flags.on("undo")) {
-    await undo(run, database);
+    await undo(run, config.database);
     return;
   }
   const { dryRunTakeover, takeOver } = await import("../../server/takeover-part.ts");
   const dry = run.flags.on("dry-run");
-  const outcome = await (dry ? dryRunTakeover(database) : takeOver(database));
+  const outcome = await (dry ? dryRunTakeover(config) : takeOver(config));
   switch (outcome.kind) {
     case "refused":
       throw new CliError(outcome.reason);
@@ -58,11 +58,11 @@ async function undo(run: Invocation, database: DatabaseConfig): Promise<void> {
   run.answer(plain({ undone: said }), said);
 }
 
-async function databaseOf(run: Invocation): Promise<DatabaseConfig> {
+async function configOf(run: Invocation): Promise<Config> {
   const loaded = await loadFull(run);
   noteWarnings(run, loaded);
   if (loaded.config === undefined) {
     throw new CliError(`loading configuration: ${faults(loaded)}`);
   }
-  return loaded.config.database;
+  return loaded.config;
 }

@@ -21,6 +21,8 @@ export interface NodeSurroundings {
   readonly decodeHostinfo: (value: unknown) => Hostinfo | undefined;
   /** May a node of this owner carry the tag? Decides about tags that older clients requested (§5.3, 0.28). */
   readonly mayTag: (user: UserId | null, tags: readonly string[], tag: string) => boolean;
+  /** Why that cannot be decided. */
+  readonly tagProblem: string | undefined;
 }
 
 export interface ConvertedNode {
@@ -175,9 +177,11 @@ function effectiveTags(
     return tagsOf(row["tags"], subject, report);
   }
   const forced = tagsOf(row["forced_tags"], subject, report);
-  const requested = (hostinfo.RequestTags ?? []).filter(
-    (tag) => !forced.includes(tag) && around.mayTag(user, forced, tag),
-  );
+  const asked = (hostinfo.RequestTags ?? []).filter((tag) => !forced.includes(tag));
+  const requested = asked.filter((tag) => around.mayTag(user, forced, tag));
+  if (asked.length > 0 && around.tagProblem !== undefined) {
+    report.add("odd", subject, `asks for ${asked.join(", ")} and does not get it: ${around.tagProblem}`);
+  }
   if (requested.length > 0) {
     report.add("changed", subject, `keeps the tags it asked for and was allowed: ${requested.join(", ")}`);
   }

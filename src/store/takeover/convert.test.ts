@@ -16,7 +16,7 @@ const dumps = join(import.meta.dirname, "../../../test/data/headscale-db");
 const tools: ConvertTools = {
   hash: (text) => createHash("sha256").update(text).digest("hex"),
   decodeHostinfo: (value) => (typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined),
-  mayTag: () => false,
+  judgeTags: () => ({ mayTag: () => false }),
 };
 
 /** Builds the database of a dump, lets `damage` loose on it, and converts it. */

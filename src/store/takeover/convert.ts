@@ -1,6 +1,6 @@
 // A whole headscale database as the writes that make a Hawser database of it, beside a report. Pure: what reads the
 // database, hashes and decodes is passed in.
-import type { PreAuthKey } from "../../tailnet/model.ts";
+import type { PreAuthKey, User } from "../../tailnet/model.ts";
 import type { Write } from "../../tailnet/store.ts";
 import { convertApiKeys, convertPreAuthKeys } from "./convert-keys.ts";
 import type { HashText } from "./convert-keys.ts";
@@ -27,7 +27,17 @@ export interface LegacyTables {
 export interface ConvertTools {
   readonly hash: HashText;
   readonly decodeHostinfo: NodeSurroundings["decodeHostinfo"];
+  /**
+   * Who may carry which tag by the policy that was in force: given the newest text in the database (undefined when there
+   * is none) and the users, or why that cannot be said.
+   */
+  readonly judgeTags: (policy: string | undefined, users: readonly User[]) => TagJudge;
+}
+
+export interface TagJudge {
   readonly mayTag: NodeSurroundings["mayTag"];
+  /** Why nothing is granted; reported when it matters. */
+  readonly problem?: string;
 }
 
 export interface Conversion {
@@ -41,6 +51,8 @@ export function convert(tables: LegacyTables, tools: ConvertTools): Conversion {
   const report = new Report();
   const users = convertUsers(tables.users, report);
   const userIds = new Set<number>(users.map((user) => user.id));
+  const policies = convertPolicies(tables.policies, report);
+  const judge = tools.judgeTags(policies.at(-1)?.text, users);
   const preAuthKeys = convertPreAuthKeys(tables.preAuthKeys, userIds, tools.hash, report);
   const nodes = convertNodes(
     tables.nodes,
@@ -49,12 +61,12 @@ export function convert(tables: LegacyTables, tools: ConvertTools): Conversion {
       preAuthKeys: new Map<number, PreAuthKey>(preAuthKeys.map(({ key }) => [key.id, key])),
       routes: tables.routes,
       decodeHostinfo: tools.decodeHostinfo,
-      mayTag: tools.mayTag,
+      mayTag: judge.mayTag,
+      tagProblem: judge.problem,
     },
     report,
   );
   const apiKeys = convertApiKeys(tables.apiKeys, report);
-  const policies = convertPolicies(tables.policies, report);
   const writes: Write[] = [
     ...users.map((user): Write => ({ kind: "put-user", user })),
     ...preAuthKeys.map(({ key, secret }): Write => ({ kind: "put-pre-auth-key", key, secret })),

@@ -21,7 +21,7 @@ import { dryRunSqlite, takeOverSqlite, undoSqliteTakeover } from "./takeover-sql
 const tools: ConvertTools = {
   hash: (text) => createHash("sha256").update(text).digest("hex"),
   decodeHostinfo: (value) => (typeof value === "object" && value !== null ? value : undefined),
-  mayTag: () => false,
+  judgeTags: () => ({ mayTag: () => false }),
 };
 const now = Date.UTC(2026, 10, 20, 20, 15);
 
