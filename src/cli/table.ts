@@ -59,8 +59,15 @@ export function renderTable(
   return cells.flatMap((row) => rowLines(only(row), widths, style)).join("\n");
 }
 
+/** Needs no cleaning, and is as wide as it is long. */
+const simple = /^[\u0020-\u007e]*$/;
+
 function lay(cell: Cell | string): Laid {
-  const text = withoutControls(typeof cell === "string" ? cell : cell.text);
+  const given = typeof cell === "string" ? cell : cell.text;
+  if (simple.test(given)) {
+    return { lines: [given], width: given.length, colour: typeof cell === "string" ? undefined : cell.colour };
+  }
+  const text = withoutControls(given);
   const lines = text.includes("\n") ? text.split("\n") : [text];
   const width = lines.reduce((most, line) => Math.max(most, displayWidth(line)), 0);
   return { lines, width, colour: typeof cell === "string" ? undefined : cell.colour };
@@ -142,17 +149,21 @@ function rowLines(row: readonly Laid[], widths: readonly number[], style: TableS
   const height = wrapped.reduce((most, lines) => Math.max(most, lines.length), 1);
   const out: string[] = [];
   for (let line = 0; line < height; line += 1) {
-    let text = "";
-    for (const [column, cell] of row.entries()) {
+    const parts = row.map((cell, column) => {
       const part = wrapped[column]?.[line] ?? "";
       // A cell of one line was measured when it was laid out.
-      const width = part === "" ? 0 : cell.lines.length === 1 && height === 1 ? cell.width : displayWidth(part);
-      const pad = (widths[column] ?? 0) - width;
-      text += (column === 0 ? "" : separator) + paint(part, cell.colour, style) + (pad > 0 ? " ".repeat(pad) : "");
-    }
-    out.push(text.trimEnd());
+      const width = cell.lines.length === 1 && height === 1 ? cell.width : displayWidth(part);
+      return paint(part, cell.colour, style) + blanks((widths[column] ?? 0) - width);
+    });
+    out.push(parts.join(separator).trimEnd());
   }
   return out;
+}
+
+const someBlanks = Array.from({ length: 64 }, (_, count) => " ".repeat(count));
+
+function blanks(count: number): string {
+  return someBlanks[Math.max(0, count)] ?? " ".repeat(count);
 }
 
 /** The text in a colour, where there are colours. */
