@@ -23,16 +23,6 @@ export function intersects(x: Bits, y: Bits): boolean {
   return false;
 }
 
-/** Do x, y and z have an element in common? */
-export function intersectAll(x: Bits, y: Bits, z: Bits): boolean {
-  for (let i = 0; i < x.length; i++) {
-    if (((x[i] ?? 0) & (y[i] ?? 0) & (z[i] ?? 0)) !== 0) {
-      return true;
-    }
-  }
-  return false;
-}
-
 /** The elements, ascending. */
 export function* elements(bits: Bits): Generator<number> {
   for (let i = 0; i < bits.length; i++) {

@@ -22,6 +22,8 @@ export interface CheckSettings {
   /** Groups that an identity provider fills; they need no entry in `groups`. */
   readonly providerGroups: ReadonlySet<string>;
   readonly services: ReadonlyMap<string, readonly Prefix[]>;
+  /** Take groups that nobody declares as empty instead of refusing them. */
+  readonly anyGroup?: boolean;
 }
 
 export function checkPolicy(raw: RawPolicy, settings: CheckSettings, problems: Problems): Policy {
@@ -30,6 +32,7 @@ export function checkPolicy(raw: RawPolicy, settings: CheckSettings, problems: P
   const tags = new Set(raw.tagOwners.map((list) => list.name));
   const declared: Declared = {
     groups: new Set([...raw.groups.map((list) => list.name), ...settings.providerGroups]),
+    anyGroup: settings.anyGroup ?? false,
     tags,
     hosts,
     ipsets: resolveIpSets(raw.ipsets, hosts, problems),

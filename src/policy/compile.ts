@@ -27,7 +27,11 @@ export interface PolicyInput {
   readonly users: readonly PolicyUser[];
   readonly nodes: readonly PolicyNode[];
   readonly settings: PolicySettings;
-  /** Failing tests refuse the policy (when it is set or checked), or only warn (when the server starts). Default: refuse. */
+  /**
+   * What follows from the users and nodes of the moment (failing tests, names that mean two users, groups that no
+   * identity provider fills any more) refuses the policy when it is set or checked. When the server starts with a policy
+   * that was good once, it only warns. Default: refuse.
+   */
   readonly tests?: "refuse" | "warn";
 }
 
@@ -45,6 +49,7 @@ export function compilePolicy(text: string, input: PolicyInput): CompileResult {
         : new Set(settings.associatedDomains.map((domain) => domain.toLowerCase())),
     providerGroups: new Set([...(settings.providerGroups ?? []), ...users.flatMap((user) => user.groups)]),
     services: settings.services ?? new Map(),
+    anyGroup: input.tests === "warn",
   });
   if (!read.ok) {
     return read;
@@ -62,16 +67,20 @@ export function compilePolicy(text: string, input: PolicyInput): CompileResult {
     },
   );
   const names = checkNames(engine, read.policy, read.positions);
+  const warnings = [...read.warnings, ...names.warnings];
   if (names.errors.length > 0) {
-    return { ok: false, errors: names.errors };
+    if (input.tests !== "warn") {
+      return { ok: false, errors: names.errors };
+    }
+    warnings.push(...names.errors);
   }
   const failures = runTests(engine);
   if (failures.length === 0) {
-    return { ok: true, engine, warnings: [...read.warnings, ...names.warnings] };
+    return { ok: true, engine, warnings };
   }
   const failed = { message: `test(s) failed:\n${formatProblems(failures)}`, line: 0, column: 0 };
   return input.tests === "warn"
-    ? { ok: true, engine, warnings: [...read.warnings, ...names.warnings, failed] }
+    ? { ok: true, engine, warnings: [...warnings, failed] }
     : { ok: false, errors: [failed] };
 }
 

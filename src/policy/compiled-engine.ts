@@ -112,10 +112,6 @@ export class CompiledEngine implements PolicyEngine {
     return this.#classes.all();
   }
 
-  get classCount(): number {
-    return this.#classes.size;
-  }
-
   entriesOfUser(id: UserId): Iterable<Entry> {
     return this.#identities.entriesOfUser(id);
   }
@@ -381,6 +377,11 @@ export class CompiledEngine implements PolicyEngine {
     advertised: Parameters<PolicyEngine["autoApproved"]>[1],
   ): ReturnType<PolicyEngine["autoApproved"]> {
     return this.attributes.autoApproved(node, advertised);
+  }
+
+  /** May a node like this host the service without being asked about? */
+  serviceApproved(node: PolicyNode, service: string): boolean {
+    return this.attributes.serviceApproved(node, service);
   }
 
   mayTag(owner: Parameters<PolicyEngine["mayTag"]>[0], tag: string): boolean {

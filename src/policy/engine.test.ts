@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { formatPrefix, parseAddr, parsePrefix, type Prefix } from "../ip/index.ts";
 import type { NodeId, UserId } from "../wire/ids.ts";
 import type { PolicyEngine, PolicyNode, PolicyUser, UserRole } from "./engine.ts";
-import { compilePolicy, formatProblems } from "./index.ts";
+import { CompiledEngine, compilePolicy, formatProblems } from "./index.ts";
 
 const user = (id: number, name: string, role: UserRole = "member", groups: readonly string[] = []): PolicyUser => ({
   id: id as UserId,
@@ -209,6 +209,14 @@ test("auto-approval covers contained routes, exit routes only by exitNode, and f
   assert.deepEqual(approved(cydPc), []);
 });
 
+test("services are approved by name or by tag for hosts among their approvers", () => {
+  const engine = engineOf({ autoApprovers: { services: { "svc:shop": ["tag:web"], "tag:gate": ["tag:gate"] } } });
+  assert.ok(engine instanceof CompiledEngine);
+  assert.equal(engine.serviceApproved(web, "svc:shop"), true);
+  assert.equal(engine.serviceApproved(gate, "svc:shop"), true);
+  assert.equal(engine.serviceApproved(gate2, "svc:shop"), false);
+});
+
 test("a tag may be applied by its owners, by nodes with an owning tag, and by admins", () => {
   const engine = engineOf({});
   const may = (who: number | null, tags: readonly string[], tag: string): boolean =>
@@ -351,6 +359,20 @@ test("failing tests only warn when the server starts", () => {
   );
   assert.ok(compiled.ok);
   assert.match(compiled.warnings[0]?.message ?? "", /test\(s\) failed/);
+});
+
+test("a policy that was good once stays in force when its users are gone, double, or out of their groups", () => {
+  const text = JSON.stringify({
+    tagOwners,
+    acls: [{ action: "accept", src: ["group:gone", "bob@", "ann@"], dst: ["tag:web:22"] }],
+  });
+  const doubled = [...users, { ...user(9, "bob"), providerId: "" }];
+  const input = { users: doubled, nodes, settings: { serverUrl: "" } };
+  assert.equal(compilePolicy(text, input).ok, false);
+  const started = compilePolicy(text, { ...input, tests: "warn" });
+  assert.ok(started.ok);
+  assert.deepEqual(peersOf(started.engine, web), [1]);
+  assert.match(formatProblems(started.warnings), /multiple users found: token "bob"/);
 });
 
 test("sshTests tell accept from check", () => {

@@ -186,7 +186,7 @@ function compareValues(attribute: string, value: AttributeValue, wanted: Attribu
 }
 
 /** Numbers part by part, whatever separates them: 1.9 comes before 1.40, 14.4 before 14.4.1. */
-export function compareVersions(x: string, y: string): number {
+function compareVersions(x: string, y: string): number {
   const parts = (text: string): readonly number[] => (text.match(/\d+/g) ?? []).map(Number);
   const xs = parts(x);
   const ys = parts(y);

@@ -75,7 +75,6 @@ export interface Program {
   readonly sourcePrefixes: PrefixIndex;
   readonly reachPrefixes: PrefixIndex;
   readonly anyReaches: Bits;
-  readonly internetReaches: Bits;
   readonly exitReaches: Bits;
   /** Destinations with public addresses: an exit node's filter carries them. */
   readonly publicReaches: Bits;
@@ -233,7 +232,6 @@ class Layout {
       sourcePrefixes,
       reachPrefixes,
       anyReaches: bitsOf((reach) => reach.any && reach.via.length === 0),
-      internetReaches: bitsOf((reach) => reach.internet && reach.via.length === 0),
       exitReaches: bitsOf((reach) => reach.exit && reach.via.length === 0),
       publicReaches: bitsOf(
         (reach) => reach.via.length === 0 && reach.prefixes.some((prefix) => internetSet.overlaps(prefix)),

@@ -42,10 +42,6 @@ export class Roster {
     return this.#nodes.get(id);
   }
 
-  user(id: UserId): PolicyUser | undefined {
-    return this.#users.get(id);
-  }
-
   roleOf(id: UserId | null): UserRole | undefined {
     return id === null ? undefined : this.#users.get(id)?.role;
   }
@@ -56,10 +52,6 @@ export class Roster {
 
   users(): Iterable<PolicyUser> {
     return this.#users.values();
-  }
-
-  get nodeCount(): number {
-    return this.#nodes.size;
   }
 
   /** Ascending; the same array while no node came or went. */

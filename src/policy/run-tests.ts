@@ -1,7 +1,7 @@
 // The policy's own tests: `tests` over addresses and ports, `sshTests` over nodes and login names. They are run whenever
 // a policy is set or checked; a policy whose tests fail is refused.
 import { addrKey, prefixContains, prefixFirst, prefixOverlaps, type Prefix } from "../ip/index.ts";
-import { hasBit } from "./bits.ts";
+import { elements, emptyBits, intersects, setBit, type Bits } from "./bits.ts";
 import type { CompiledEngine } from "./compiled-engine.ts";
 import { addressesOf, steersThrough, type Entry } from "./entries.ts";
 import { isInSet } from "./filter-destinations.ts";
@@ -10,7 +10,7 @@ import type { PolicyTest, SshTest, TestTarget, Unit } from "./policy.ts";
 import { defaultProtocols } from "./ports.ts";
 import type { PolicyProblem } from "./problems.ts";
 import type { Reach, Source } from "./program.ts";
-import type { Selector } from "./selectors.ts";
+import { selectorKey, type Selector } from "./selectors.ts";
 
 /** One thing that a test's source or destination stands for: a node, or an address that is written out. */
 type Subject = { readonly kind: "node"; readonly entry: Entry } | { readonly kind: "address"; readonly prefix: Prefix };
@@ -27,6 +27,11 @@ export function runTests(engine: CompiledEngine): readonly PolicyProblem[] {
   return failures.map(({ at, message }) => ({ message, ...engine.positions.of(at) }));
 }
 
+interface Opened {
+  readonly plain: Bits;
+  readonly self: Bits;
+}
+
 interface Failure {
   readonly at: number;
   readonly message: string;
@@ -35,6 +40,7 @@ interface Failure {
 class Runner {
   readonly #engine: CompiledEngine;
   readonly #byAddress = new Map<number | string, Entry>();
+  readonly #known = new Map<string, readonly Subject[]>();
 
   constructor(engine: CompiledEngine) {
     this.#engine = engine;
@@ -44,7 +50,7 @@ class Runner {
   }
 
   test(test: PolicyTest): readonly Failure[] {
-    const sources = this.#subjects(test.src).map((subject) => this.#withAttributes(subject, test));
+    const sources = distinct(this.#subjects(test.src).map((subject) => this.#withAttributes(subject, test)));
     if (sources.length === 0) {
       return [
         { at: test.at, message: `test ${test.index}: src=${JSON.stringify(test.srcText)} resolves to no address` },
@@ -52,7 +58,8 @@ class Runner {
     }
     const suffix = test.protocolText === "" ? "" : ` (${test.protocolText})`;
     const check = (target: TestTarget, wanted: boolean): readonly Failure[] => {
-      const reached = sources.map((source) => this.#reaches(source, target, test.protocol));
+      const opened = this.#openedBy(target, test.protocol);
+      const reached = sources.map((source) => this.#reaches(source, target, opened));
       const allowed = wanted ? reached.every(Boolean) : reached.some(Boolean);
       return allowed === wanted
         ? []
@@ -71,6 +78,13 @@ class Runner {
 
   /** What the text of a test stands for in this tailnet. */
   #subjects(selector: Selector): readonly Subject[] {
+    const key = selectorKey(selector);
+    const known = this.#known.get(key) ?? this.#findSubjects(selector);
+    this.#known.set(key, known);
+    return known;
+  }
+
+  #findSubjects(selector: Selector): readonly Subject[] {
     const nodes = (entries: Iterable<Entry>): readonly Subject[] =>
       [...entries].map((entry) => ({ kind: "node", entry }));
     switch (selector.kind) {
@@ -103,28 +117,54 @@ class Runner {
         };
   }
 
-  #reaches(source: Subject, target: TestTarget, protocol: number | undefined): boolean {
-    return this.#engine.program.reaches.some(
-      (reach) =>
-        isSource(this.#engine, reach.source, source) &&
-        reach.rule.units.some((unit) => unit.self === reach.self && this.#opens(reach, unit, source, target, protocol)),
-    );
-  }
-
-  #opens(reach: Reach, unit: Unit, source: Subject, target: TestTarget, protocol: number | undefined): boolean {
-    if (unit.kind !== "ports" || !carries(unit.protocol, protocol)) {
-      return false;
+  /** The rules that open the target, whoever asks; those towards autogroup:self apart. */
+  #openedBy(target: TestTarget, protocol: number | undefined): Opened {
+    const { reaches } = this.#engine.program;
+    const opened = { plain: emptyBits(reaches.length), self: emptyBits(reaches.length) };
+    for (const reach of reaches) {
+      const opens = reach.rule.units.some(
+        (unit) => unit.self === reach.self && unit.kind === "ports" && this.#opens(reach, unit, target, protocol),
+      );
+      if (opens) {
+        setBit(reach.self ? opened.self : opened.plain, reach.id);
+      }
     }
-    return unit.targets.some(
-      ({ selector, ports }) =>
-        ports.some(({ first, last }) => first <= target.port && target.port <= last) &&
-        this.#isTarget(reach, selector, source, target),
+    return opened;
+  }
+
+  #opens(
+    reach: Reach,
+    unit: Extract<Unit, { kind: "ports" }>,
+    target: TestTarget,
+    protocol: number | undefined,
+  ): boolean {
+    return (
+      carries(unit.protocol, protocol) &&
+      unit.targets.some(
+        ({ selector, ports }) =>
+          ports.some(({ first, last }) => first <= target.port && target.port <= last) &&
+          (reach.self || this.#isTarget(reach, selector, target)),
+      )
     );
   }
 
-  #isTarget(reach: Reach, selector: Selector, source: Subject, target: TestTarget): boolean {
-    if (selector.kind === "self" || target.selector.kind === "self") {
-      return selector.kind === "self" && this.#isOwn(source, target.selector);
+  #reaches(source: Subject, target: TestTarget, opened: Opened): boolean {
+    if (source.kind === "address") {
+      const { reaches } = this.#engine.program;
+      return [...elements(opened.plain)].some((id) => {
+        const reach = reaches[id];
+        return reach !== undefined && holdsAddress(this.#engine, reach.source, source.prefix);
+      });
+    }
+    // What is behind a router is not the router.
+    const { entry } = source;
+    const src = entry.subnets.length === 0 ? entry.cls.src : this.#engine.splitSource(entry).own;
+    return intersects(src, opened.plain) || (intersects(src, opened.self) && this.#isOwn(entry, target.selector));
+  }
+
+  #isTarget(reach: Reach, selector: Selector, target: TestTarget): boolean {
+    if (target.selector.kind === "self") {
+      return false;
     }
     if (selector.kind === "any") {
       return reach.via.length === 0 || this.#isSteered(reach);
@@ -145,8 +185,8 @@ class Runner {
     return false;
   }
 
-  #isOwn(source: Subject, target: Selector): boolean {
-    const user = source.kind === "node" ? source.entry.identity.user : undefined;
+  #isOwn(source: Entry, target: Selector): boolean {
+    const { user } = source.identity;
     if (user === undefined) {
       return false;
     }
@@ -223,6 +263,22 @@ class Runner {
   }
 }
 
+/** Devices of one person that no rule tells apart reach the same: one of them is asked. */
+function distinct(subjects: readonly Subject[]): readonly Subject[] {
+  const seen = new Map<unknown, Set<unknown>>();
+  return subjects.filter((subject) => {
+    if (subject.kind === "address") {
+      return true;
+    }
+    const owners = seen.get(subject.entry.cls.key) ?? new Set();
+    seen.set(subject.entry.cls.key, owners);
+    const owner = subject.entry.identity.user?.id;
+    const first = !owners.has(owner);
+    owners.add(owner);
+    return first;
+  });
+}
+
 interface Verdict {
   readonly any: boolean;
   readonly check: boolean;
@@ -267,14 +323,11 @@ function inSetByName(engine: CompiledEngine, entry: Entry, selector: Extract<Sel
   }
 }
 
-function isSource(engine: CompiledEngine, source: Source, subject: Subject): boolean {
-  if (subject.kind === "node") {
-    return (engine.program.reachesOfSource[source.id] ?? []).some((reach) => hasBit(subject.entry.cls.src, reach));
-  }
+/** Is an address that is written out among the source? */
+function holdsAddress(engine: CompiledEngine, source: Source, prefix: Prefix): boolean {
   if (source.postures.length > 0) {
     return false;
   }
-  const { prefix } = subject;
   return (
     source.danger ||
     source.addresses.covers(prefix) ||

@@ -36,6 +36,8 @@ export type Selector = { readonly text: string; readonly at: number } & (
 /** The names a policy declares, as far as selectors may use them. */
 export interface Declared {
   readonly groups: ReadonlySet<string>;
+  /** Groups that are not declared are taken as empty: an identity provider may fill them again. */
+  readonly anyGroup: boolean;
   readonly tags: ReadonlySet<string>;
   readonly hosts: ReadonlyMap<string, Prefix>;
   readonly ipsets: ReadonlyMap<string, readonly Prefix[]>;
@@ -97,7 +99,7 @@ export function parseSelector({ text, at }: Located, declared: Declared): Select
     return ok({ kind: "nodes", set: { kind: "user", token: userToken(text) } });
   }
   if (text.startsWith("group:")) {
-    return declared.groups.has(text)
+    return declared.anyGroup || declared.groups.has(text)
       ? ok({ kind: "nodes", set: { kind: "group", name: text } })
       : { ok: false, error: `group not defined in policy: ${JSON.stringify(text)}` };
   }

@@ -2,7 +2,7 @@
 // where autogroup:self is in force, the viewer's own routes, whether it goes without IPv4.
 import { equalPrefix, formatPrefix, type Prefix } from "../ip/index.ts";
 import type { NodeId, UserId } from "../wire/ids.ts";
-import { intersectAll, intersects, type Bits } from "./bits.ts";
+import { intersects, type Bits } from "./bits.ts";
 import { seeEachOther, type NodeClass } from "./classes.ts";
 import type { PolicyView, RouteShare, ViewId } from "./engine.ts";
 import type { Entry } from "./entries.ts";
@@ -108,8 +108,8 @@ export class View implements PolicyView {
     return this.traits.routes.some((own) => equalPrefix(own, route));
   }
 
-  /** May the viewer use rules of `reaches` towards these destinations? */
-  reaches(dst: Bits, among?: Bits): boolean {
-    return among === undefined ? intersects(this.cls.src, dst) : intersectAll(this.cls.src, dst, among);
+  /** Has the viewer a rule towards one of these destinations? */
+  reaches(dst: Bits): boolean {
+    return intersects(this.cls.src, dst);
   }
 }
