@@ -59,7 +59,8 @@ function checkSource(item: Located, context: CheckContext): Selector | undefined
   const place = { text: item.text.trim(), at: item.at };
   const parsed = parseSelector(place, context.declared);
   if (!parsed.ok) {
-    context.problems.error(place.at, parsed.error, parsed.hint);
+    const section = place.text.startsWith("user:*@") ? "[ssh] " : "";
+    context.problems.error(place.at, `${section}${parsed.error}`, parsed.hint);
     return undefined;
   }
   if (parsed.selector.kind !== "nodes") {
@@ -169,7 +170,7 @@ function checkLogins(rule: RawSsh, context: CheckContext): Pick<SshRule, "logins
       const problem =
         domain === undefined
           ? `user ${JSON.stringify(text)} is not valid: expected localpart:*@<domain>`
-          : domainProblem(domain, context.declared);
+          : sshDomainProblem(domain, context);
       if (problem !== undefined) {
         context.problems.error(at, problem);
       } else if (domain !== undefined) {
@@ -185,6 +186,12 @@ function checkLogins(rule: RawSsh, context: CheckContext): Pick<SshRule, "logins
     root: users.some(({ text }) => text === "root"),
     nonroot: users.some(({ text }) => text === "autogroup:nonroot"),
   };
+}
+
+/** Tailscale says where it found the domain, in SSH rules alone. */
+function sshDomainProblem(domain: string, context: CheckContext): string | undefined {
+  const problem = domainProblem(domain, context.declared);
+  return problem === undefined ? undefined : `[ssh] ${problem}`;
 }
 
 function localpartDomain(text: string): string | undefined {

@@ -146,7 +146,8 @@ function checkSshTestTarget(item: Located, context: CheckContext): Selector | un
     selector.prefixes.length === 1 &&
     selector.prefixes.every(({ addr, bits }) => bits === (addr.family === 4 ? 32 : 128)) &&
     !place.text.includes("/");
-  if (selector.kind === "nodes" || selector.kind === "self" || single) {
+  const people = selector.kind === "nodes" && (selector.set.kind === "group" || selector.set.kind === "domain");
+  if ((selector.kind === "nodes" && !people) || selector.kind === "self" || single) {
     noteUser(selector, context);
     return selector;
   }
