@@ -337,7 +337,8 @@ export const keys = {
       (text) => `policy.mode must be file or database, not "${text}" (headscale would run without any policy)`,
     ),
     "file",
-    "Where the policy lives: in the file at policy.path, or in the database, where API, CLI and console can set it.",
+    "Where the policy lives: in the file at policy.path, or in the database, where API, CLI and console can set it. " +
+      "Without any configuration file it is the database.",
   ),
   policyPath: key(
     "policy.path",

@@ -25,6 +25,8 @@ suite("loading the configuration", () => {
     assert.deepEqual(config.listenAddr, { host: "0.0.0.0", port: 8080 });
     assert.equal(config.unixSocket, join(data, "hawser.sock"));
     assert.equal(config.unixSocketPermission, 0o770);
+    // There is no file it could be in, and people shall be able to set one.
+    assert.equal(config.policy.mode, "database");
     assert.deepEqual(config.database, {
       type: "sqlite",
       debug: false,

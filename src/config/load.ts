@@ -114,7 +114,11 @@ function build(reading: Reading, around: Surroundings, withFile: boolean): Confi
     database: databaseConfig(reading, dataDir),
     tls,
     log: logConfig(reading),
-    policy: { mode: reading.take(keys.policyMode), path: reading.take(keys.policyPath) },
+    // Without a file there is no place for a policy but the database; with one, headscale's default holds.
+    policy: {
+      mode: reading.set(keys.policyMode) ?? (withFile ? keys.policyMode.fallback : "database"),
+      path: reading.take(keys.policyPath),
+    },
     dns: dnsConfig(reading, url, withFile),
     unixSocket: unixSocket(reading, dataDir),
     unixSocketPermission: reading.take(keys.unixSocketPermission),
