@@ -16,7 +16,7 @@ test("read allows the calls that change nothing, and only those", () => {
   const reading = operations.filter(({ call }) => call.scope.endsWith(":read")).map(({ call }) => call.name);
   assert.deepEqual(allowed("read"), reading);
   assert.ok(
-    reading.every((name) => /^(List|Get|Health|Check|Explain|Preview|Test|Format)/.test(name)),
+    reading.every((name) => /^(List|Get|Health|Check|Explain|Preview|Test|Format|Verify)/.test(name)),
     reading.join(" "),
   );
 });
