@@ -1,7 +1,7 @@
 // `npm run bench policy`: what a large policy costs: to compile, to keep up to date as nodes and users change, to ask for
 // filters and peers; and how that grows with the tailnet. In one process, without network.
 import type { PolicyEngine, PolicyNode, PolicyUser } from "../src/policy/engine.ts";
-import { compilePolicy, formatProblems } from "../src/policy/index.ts";
+import { compilePolicy, formatProblems, preview } from "../src/policy/index.ts";
 import type { NodeId } from "../src/wire/ids.ts";
 import { makeWorld, type BenchWorld, type WorldSize } from "./policy-world.ts";
 
@@ -20,6 +20,8 @@ export interface PolicyFigures {
   readonly peers: number;
   readonly compileWithSelf: number;
   readonly joinWithSelf: number;
+  /** An edit of a few rules, compiled and compared with what is in force. */
+  readonly previewEdit: number;
   readonly classes: number;
 }
 
@@ -31,6 +33,7 @@ export const policyMarks = {
   changeRoutes: 2,
   userJoinsGroup: 20,
   filter: 1,
+  previewEdit: 1000,
 } as const;
 
 function time(action: () => void): number {
@@ -56,6 +59,18 @@ function compile(world: BenchWorld): PolicyEngine {
   return compiled.engine;
 }
 
+/** Takes three rules away and adds one. */
+function previewEdit(engine: PolicyEngine, { text, users, nodes }: BenchWorld): void {
+  const edited = text.replace(
+    /"acls":\[(\{[^}]*\},){3}/,
+    '"acls":[{"action":"accept","src":["group:g1"],"dst":["tag:t5:22"]},',
+  );
+  const result = preview(engine, edited, { users, nodes, settings: { serverUrl: "https://control.example" } });
+  if (!result.ok || result.pairsGaining + result.pairsLosing === 0) {
+    throw new Error("the edit changed nothing");
+  }
+}
+
 const repeats = 30;
 
 export function measurePolicy(nodes: number): PolicyFigures {
@@ -65,6 +80,7 @@ export function measurePolicy(nodes: number): PolicyFigures {
   const engine = compile(world);
   const firstFilters = time(() => world.nodes.forEach(({ id }) => engine.filterOf(id)));
   const peers = time(() => world.nodes.slice(0, 200).forEach(({ id }) => engine.viewOf(id).peers())) / 200;
+  const previewTimes = Array.from({ length: 3 }, () => time(() => previewEdit(engine, world)));
   const changes = measureChanges(engine, world);
   const own = makeWorld({ ...size, self: true });
   const compileWithSelf = median(Array.from({ length: 3 }, () => time(() => compile(own))));
@@ -78,6 +94,7 @@ export function measurePolicy(nodes: number): PolicyFigures {
     ...changes,
     compileWithSelf,
     joinWithSelf: measureChanges(withSelf, own).joinNode,
+    previewEdit: median(previewTimes),
     classes: new Set(world.nodes.map(({ id }) => engine.viewOf(id).id)).size,
   };
 }
@@ -152,6 +169,7 @@ export function run(args: { readonly sizes?: readonly number[]; readonly print: 
     ["  worst", "filterWorst"],
     ["all filters, first time", "firstFilters"],
     ["peers of one view", "peers"],
+    ["preview of an edit", "previewEdit"],
     ["compile with self", "compileWithSelf"],
     ["a node joins, with self", "joinWithSelf"],
     ["views", "classes"],
