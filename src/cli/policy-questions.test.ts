@@ -138,3 +138,16 @@ test("test runs the tests of the policy in force or of a file", () =>
     const failing = policy.replace("\n}", ',\n"tests": [{"src": "alice@example.com", "accept": ["tag:db:22"]}]\n}');
     assert.match((await cli(`policy test -f ${file(failing)}`)).stderr, /test\(s\) failed/);
   }));
+
+test("without a policy explain says that everything is allowed", async () => {
+  const world = await createAdminWorld();
+  try {
+    await world.cli("users create bob");
+    await world.join(1, 1);
+    await world.join(1, 2);
+    const { stdout } = await world.cli("policy explain host-1 host-2:22");
+    assert.match(stdout, /port 22: allowed\n {2}no policy is in force: everything is allowed\n$/);
+  } finally {
+    await world.close();
+  }
+});

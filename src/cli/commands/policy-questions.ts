@@ -49,6 +49,10 @@ function answerText(answer: PolicyAnswerValue, style: TableStyle): string {
     lines.push(`  through ${answer.router}, route ${answer.route}`);
   }
   for (const rule of answer.by) {
+    if (rule.section === "default") {
+      lines.push("  no policy is in force: everything is allowed");
+      continue;
+    }
     const ports = rule.ports === "*" || rule.ports === "" ? "" : `, ${rule.ports}`;
     const posture = rule.posture === "" ? "" : `, posture ${rule.posture}`;
     lines.push(
