@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { admin, adminTable } from "./admin.ts";
 import { mesh, meshMarks, type MeshResult } from "./mesh.ts";
 import { run as runPolicy } from "./policy.ts";
 import type { Layout } from "./protocol.ts";
@@ -14,6 +15,7 @@ const usage = `npm run bench [SCENARIO] [-- --sizes N,N,N]
   mesh    N nodes that all see each other (100, 300, 1000): registration, connecting, endpoint changes, idle,
           all back at once, killed and started again
   groups  N nodes that see 300 others each, and a hub that all see (1000, 3000, 10000): the same, and the hub's changes
+  admin   reads over REST with 1,000 nodes, and nodes list of 10,000
   policy  1,000 rules over 1k to 30k nodes: compiling, changes, filters, peers (--sizes to choose)
 `;
 
@@ -32,6 +34,10 @@ if (values.help) {
   await runSizes(scenario, values.sizes ?? "100,300,1000", (nodes) => ({ nodes, group: nodes, hub: false }));
 } else if (scenario === "groups") {
   await runSizes(scenario, values.sizes ?? "1000,3000,10000", (nodes) => ({ nodes, group: 300, hub: true }));
+} else if (scenario === "admin") {
+  const result = await admin((text) => process.stderr.write(`${text}\n`));
+  process.stdout.write(`${adminTable(result)}\n`);
+  save("admin", result);
 } else if (scenario === "policy") {
   const sizes = values.sizes?.split(",").map(Number);
   const { results, exitCode } = runPolicy({

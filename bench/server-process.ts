@@ -86,7 +86,7 @@ ${extraConfig}
   }
 
   async cli(...args: readonly string[]): Promise<string> {
-    const { stdout } = await run(program, ["--config", this.#config, ...args]);
+    const { stdout } = await run(program, ["--config", this.#config, ...args], { maxBuffer: 256 * 1024 * 1024 });
     return stdout;
   }
 
