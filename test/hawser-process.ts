@@ -1,0 +1,80 @@
+// The program itself, as people start it: a server in a process of its own, and commands beside it.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+
+export const program = join(import.meta.dirname, "../bin/hawser");
+
+export interface Output {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export type Env = Readonly<Record<string, string>>;
+
+/** The variables of this process, without those that would configure the program. */
+export function cleanEnv(more: Env): Record<string, string> {
+  const own = Object.entries(process.env).filter(([name]) => !/^(HAWSER|HEADSCALE)_/.test(name));
+  return Object.fromEntries([...own, ...Object.entries(more)].flatMap(([k, v]) => (v === undefined ? [] : [[k, v]])));
+}
+
+export async function runProgram(words: readonly string[], env: Env, command = program): Promise<Output> {
+  const child = spawn(command, words, { env: cleanEnv(env), stdio: ["ignore", "pipe", "pipe"] });
+  const out = { stdout: "", stderr: "" };
+  child.stdout.on("data", (chunk: Buffer) => {
+    out.stdout += chunk.toString();
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    out.stderr += chunk.toString();
+  });
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, ...out };
+}
+
+export interface ServerProcess {
+  /** What it has said so far. */
+  said(): string;
+  /** Ends it as a service manager does, and waits for it. */
+  stop(): Promise<void>;
+}
+
+const startLimitMs = 30_000;
+
+/** Resolves when the server answers at `url`; throws with what it said when it ends before. */
+export async function startServerProcess(words: readonly string[], url: string, env: Env): Promise<ServerProcess> {
+  const child = spawn(program, [...words, "serve"], { env: cleanEnv(env), stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+  }
+  const deadline = Date.now() + startLimitMs;
+  while (!(await answers(url))) {
+    if (child.exitCode !== null || Date.now() > deadline) {
+      child.kill("SIGKILL");
+      throw new Error(`the server does not serve:\n${said}`);
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, 100);
+    });
+  }
+  return { said: () => said, stop: () => stop(child) };
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(`${url}/health`)).ok;
+  } catch {
+    return false;
+  }
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const gone = once(child, "exit");
+    child.kill("SIGTERM");
+    await gone;
+  }
+}
