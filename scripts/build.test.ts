@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -88,6 +88,50 @@ suite("the built program", () => {
     assert.ok(loaded.some((url) => url.includes("/load-")));
     assert.ok(!loaded.some((url) => url.includes("yaml-source")));
     assert.ok(codeBytes(loaded) < 300_000, `${codeBytes(loaded)} bytes of code`);
+  });
+
+  test("it serves, with its connections on threads of their own", async () => {
+    const folder = join(scratch, "served");
+    mkdirSync(folder);
+    const config = join(folder, "config.yaml");
+    writeFileSync(
+      config,
+      `data_dir: ${folder}
+server_url: http://127.0.0.1:1
+listen_addr: 127.0.0.1:0
+metrics_listen_addr: ""
+derp: { server: { enabled: false }, urls: [] }
+dns: { magic_dns: true, base_domain: build.internal, override_local_dns: false }
+control: { threads: 2 }
+`,
+    );
+    const child = spawn(process.execPath, [join(dist, "hawser.js"), "serve", "--config", config], {
+      cwd: folder,
+      env: { HOME: folder, NODE_NO_WARNINGS: "1" },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let said = "";
+    const port = await new Promise<string>((done, fail) => {
+      const listen = (text: string) => {
+        said += text;
+        const found = /http:\/\/127\.0\.0\.1:([1-9]\d+)/.exec(said)?.[1];
+        if (found !== undefined) {
+          done(found);
+        }
+      };
+      child.stdout.setEncoding("utf8").on("data", listen);
+      child.stderr.setEncoding("utf8").on("data", listen);
+      child.on("close", () => fail(new Error(`the server ended:\n${said}`)));
+    });
+    try {
+      const answer = await fetch(`http://127.0.0.1:${port}/key?v=142`);
+      assert.match(await answer.text(), /mkey:[0-9a-f]{64}/, said);
+    } finally {
+      child.removeAllListeners("close");
+      const ended = new Promise((done) => child.on("close", done));
+      child.kill("SIGTERM");
+      await ended;
+    }
   });
 
   test("the same sources give as many files and bytes", async () => {

@@ -20,8 +20,13 @@ export async function build(folder: string): Promise<BuildResult> {
   rmSync(fresh, { recursive: true, force: true });
   const bundle = await rolldown({
     cwd: root,
-    // A thread has a file of its own (src/store/sqlite-thread.ts looks for it at the top of the folder).
-    input: { hawser: "src/cli/main.ts", "sqlite-writer": "src/store/sqlite-writer.ts" },
+    // A thread has a file of its own (src/store/sqlite-thread.ts and src/control/edge-threads.ts look for theirs at the
+    // top of the folder).
+    input: {
+      hawser: "src/cli/main.ts",
+      "sqlite-writer": "src/store/sqlite-writer.ts",
+      "edge-thread": "src/control/edge-thread.ts",
+    },
     platform: "node",
     tsconfig: false,
     // pg asks for its native sibling and carries on without it.

@@ -1,5 +1,7 @@
 // Edges on threads, as the main thread sees them: started, fed, counted, and started anew when one is lost. What was
 // open on a lost thread is closed for the core; its clients reconnect to whoever listens.
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import type { ControlCore } from "./core.ts";
 import type { ControlCounters } from "./counters.ts";
@@ -83,8 +85,10 @@ function startThread(options: EdgeThreadsOptions, data: Omit<EdgeThreadData, "fi
 
   function start(): void {
     starts++;
-    const own = new Worker(new URL("./edge-thread.ts", import.meta.url), {
+    const own = new Worker(threadFile(), {
       workerData: { ...data, firstRequest: starts * requestsPerStart } satisfies EdgeThreadData,
+      // Node's options are the main thread's; some of them no thread can start with.
+      execArgv: [],
     });
     worker = own;
     count = counterOf(options.counters);
@@ -141,6 +145,16 @@ function startThread(options: EdgeThreadsOptions, data: Omit<EdgeThreadData, "fi
       clearTimeout(timer);
     },
   };
+}
+
+/** The thread's program: beside this file among the sources, at the top of the folder of what is built. */
+function threadFile(): URL {
+  const here = import.meta.url;
+  if (here.endsWith(".ts")) {
+    return new URL("./edge-thread.ts", here);
+  }
+  const inChunks = dirname(fileURLToPath(here)).endsWith("chunks");
+  return new URL(inChunks ? "../edge-thread.js" : "./edge-thread.js", here);
 }
 
 /** Adds what a thread's counters have grown by since last told. */
