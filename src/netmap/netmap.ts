@@ -36,12 +36,30 @@ export interface NetmapOptions {
   readonly slice?: number;
 }
 
+export interface SessionState {
+  readonly session: SessionId;
+  readonly node: NodeId;
+  readonly capVersion: number;
+  readonly compression: string;
+  readonly omitPeers: boolean;
+  /** The last step it was told. */
+  readonly cursor: number;
+  /** Steps between that and now. */
+  readonly behind: number;
+  /** Its socket is full: it is caught up when that has drained. */
+  readonly blocked: boolean;
+  /** When something was last sent, ms. */
+  readonly lastSent: number;
+}
+
 export interface Netmap extends MapSessions {
   readonly counters: Readonly<NetmapCounters>;
   /** How many sessions are open. */
   readonly sessionCount: number;
   /** How many different views they have. */
   readonly viewCount: number;
+  /** The open sessions and how far behind each is, for people who look for a fault. */
+  sessionStates(): readonly SessionState[];
   setDns(dns: DnsSettings): void;
   setDerpMap(map: DERPMap): void;
   /** Stops listening to the tailnet. */
@@ -271,6 +289,21 @@ export function createNetmap(options: NetmapOptions): Netmap {
 
     get viewCount() {
       return audiences.count;
+    },
+
+    sessionStates() {
+      const { current } = audiences.log;
+      return [...sessions.values()].map((session) => ({
+        session: session.id,
+        node: session.node,
+        capVersion: session.capVersion,
+        compression: session.compression,
+        omitPeers: session.omitPeers,
+        cursor: session.cursor,
+        behind: current - session.cursor,
+        blocked: session.blocked,
+        lastSent: session.lastSent,
+      }));
     },
 
     open(id, streamOptions) {
