@@ -24,7 +24,7 @@ export function lookUpPostures(
   return names.flatMap((name) => {
     const posture = postures.get(name.text.trim());
     if (posture === undefined) {
-      const near = nearest(name.text, postures.keys());
+      const near = problems.full ? undefined : nearest(name.text, postures.keys());
       problems.error(
         name.at,
         `posture not defined in policy: ${JSON.stringify(name.text)}`,

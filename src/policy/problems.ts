@@ -53,11 +53,23 @@ export class Problems {
   }
 
   error(at: number, message: string, hint?: string): void {
-    add(this.#errors, { message, ...this.#positions.of(at), ...(hint === undefined ? {} : { hint }) });
+    this.#add(this.#errors, at, message, hint);
   }
 
   warn(at: number, message: string, hint?: string): void {
-    add(this.#warnings, { message, ...this.#positions.of(at), ...(hint === undefined ? {} : { hint }) });
+    this.#add(this.#warnings, at, message, hint);
+  }
+
+  /** Finding a place on a line of megabytes is dear, so it is not looked for once nobody would read of it. */
+  #add(list: PolicyProblem[], at: number, message: string, hint: string | undefined): void {
+    if (list.length < maxProblems) {
+      list.push({ message, ...this.#positions.of(at), ...(hint === undefined ? {} : { hint }) });
+    }
+  }
+
+  /** Further errors are counted as such and not kept: what would go into them need not be worked out. */
+  get full(): boolean {
+    return this.#errors.length >= maxProblems;
   }
 
   get failed(): boolean {
@@ -76,12 +88,6 @@ export class Problems {
 
 function byPlace(x: PolicyProblem, y: PolicyProblem): number {
   return x.line - y.line || x.column - y.column;
-}
-
-function add(list: PolicyProblem[], problem: PolicyProblem): void {
-  if (list.length < maxProblems) {
-    list.push(problem);
-  }
 }
 
 /** One problem as its message, several as headscale lists them: a head line, then one tab-indented line each. */

@@ -63,7 +63,7 @@ export class Shape {
   }
 
   #unknown(member: SourceMember, names: readonly string[]): void {
-    const near = nearest(member.name, names);
+    const near = this.#problems.full ? undefined : nearest(member.name, names);
     this.#problems.error(
       member.at,
       `unknown field: "${member.name}"`,
