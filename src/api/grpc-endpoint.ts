@@ -95,7 +95,13 @@ export async function listenGrpc({ host, port, tls, loadHandler, onRest }: GrpcL
   }
 
   function tlsServer(own: { readonly cert: string; readonly key: string }) {
-    const options = { ...http2Limits, ...own, allowHTTP1: true, minVersion: "TLSv1.2" } as const;
+    const options = {
+      ...http2Limits,
+      ...own,
+      allowHTTP1: true,
+      minVersion: "TLSv1.2",
+      handshakeTimeout: 10_000,
+    } as const;
     const secure = createSecureServer(options, (request, response) => {
       if (request.httpVersionMajor === 2 && isGrpc(request)) {
         grpc(request, response);

@@ -1,5 +1,6 @@
 // gRPC with a real client over the real socket and TCP listener.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
@@ -191,6 +192,35 @@ test("an authority that is no host does not end the server", () =>
       session.close();
     }
     assert.deepEqual(await local("ListUsers"), { users: [] });
+  }));
+
+test("a stranger's message is refused unread, and nobody lists the services", () =>
+  withClients(async ({ world, port }) => {
+    const ask = async (path: string, headers: Record<string, string>, body: Buffer): Promise<unknown[]> => {
+      const session = connectHttp2(`http://127.0.0.1:${port}`);
+      const stream = session.request({
+        ":method": "POST",
+        ":path": path,
+        "content-type": "application/grpc",
+        te: "trailers",
+        ...headers,
+      });
+      // The message never ends.
+      stream.write(body);
+      const [head] = (await once(stream, "response")) as [Record<string, unknown>];
+      session.destroy();
+      return [head[":status"], head["grpc-status"]];
+    };
+    const begun = Buffer.concat([Buffer.from([0, 0, 0x3f, 0xff, 0xff]), Buffer.alloc(50_000)]);
+    const users = "/headscale.v1.HeadscaleService/CreateUser";
+    assert.deepEqual(await ask(users, {}, begun), [200, String(Code.Unauthenticated)]);
+    assert.deepEqual(await ask(users, { authorization: "Bearer x" }, begun), [200, String(Code.Unauthenticated)]);
+    const authorization = `Bearer ${world.apiKey}`;
+    for (const version of ["v1", "v1alpha"]) {
+      const reflection = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
+      const [status, code] = await ask(reflection, { authorization }, Buffer.from([0, 0, 0, 0, 0]));
+      assert.ok(status === 404 || code === String(Code.Unimplemented), `${status} ${code}`);
+    }
   }));
 
 test("what is converted to a message and back is the same for every response", () => {

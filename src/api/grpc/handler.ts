@@ -22,17 +22,20 @@ export interface GrpcOptions {
 
 export type GrpcHandler = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
 
-const noOne: Authentication = { kind: "refused", reason: "authorization token not supplied" };
+type Refusal = Exclude<Authentication, { readonly kind: "caller" }>;
+
+const noOne: Refusal = { kind: "refused", reason: "authorization token not supplied" };
 const callerKey = createContextKey<Authentication>(noOne);
 
 export function createGrpcHandler({ deps, operations, authenticate, onFault }: GrpcOptions): GrpcHandler {
   const ours = operations.filter(({ call }) => call.inHeadscale);
   const service = serviceOf(ours.map(({ call }) => call));
+  const callers = new WeakMap<object, Authentication>();
   const adapter = connectNodeAdapter({
     grpcWeb: false,
     connect: false,
     readMaxBytes: maxBodyBytes,
-    contextValues: (request) => createContextValues().set(callerKey, authenticate(request as Http2ServerRequest)),
+    contextValues: (request) => createContextValues().set(callerKey, callers.get(request) ?? noOne),
     routes: (router: ConnectRouter) => {
       for (const operation of ours) {
         const method = service.methods.find(({ name }) => name === operation.call.name);
@@ -48,6 +51,12 @@ export function createGrpcHandler({ deps, operations, authenticate, onFault }: G
   });
   return (request, response) => {
     repairAuthority(request);
+    const known = authenticate(request);
+    if (known.kind !== "caller") {
+      refuseUnread(request, response, known);
+      return;
+    }
+    callers.set(request, known);
     try {
       adapter(request, response);
     } catch (fault) {
@@ -56,6 +65,23 @@ export function createGrpcHandler({ deps, operations, authenticate, onFault }: G
       response.stream.destroy();
     }
   };
+}
+
+/** Strangers are answered without their message being read: a connection could otherwise fill the memory with a hundred of them. */
+function refuseUnread(request: Http2ServerRequest, response: Http2ServerResponse, refusal: Refusal): void {
+  const { message, code } = rejection(refusal);
+  request.resume();
+  response.writeHead(200, { "content-type": "application/grpc", "grpc-status": code, "grpc-message": message });
+  response.end();
+}
+
+function rejection(refusal: Refusal): { readonly message: string; readonly code: Code } {
+  switch (refusal.kind) {
+    case "refused":
+      return { message: refusal.reason, code: Code.Unauthenticated };
+    case "too-many":
+      return { message: "too many wrong API keys from this address", code: Code.ResourceExhausted };
+  }
 }
 
 function isUnary(method: DescMethod | undefined): method is DescMethodUnary {
@@ -88,13 +114,9 @@ async function runUnary(
   authentication: Authentication,
 ): Promise<object> {
   const { call } = operation;
-  switch (authentication.kind) {
-    case "refused":
-      throw new ConnectError(authentication.reason, Code.Unauthenticated);
-    case "too-many":
-      throw new ConnectError("too many wrong API keys from this address", Code.ResourceExhausted);
-    case "caller":
-      break;
+  if (authentication.kind !== "caller") {
+    const { message, code } = rejection(authentication);
+    throw new ConnectError(message, code);
   }
   const { caller } = authentication;
   if (!mayCall(caller.scopes, call.scope)) {
