@@ -79,7 +79,8 @@ function locationOf(value: Json | undefined): Json | undefined {
     }
   }
   const priority = given["Priority"];
-  if (typeof priority === "number" && Number.isInteger(priority)) {
+  // Larger ones are written with an exponent, or do not fit what clients read them into.
+  if (typeof priority === "number" && Number.isSafeInteger(priority)) {
     location["Priority"] = priority;
   }
   return Object.keys(location).length === 0 ? undefined : location;

@@ -136,6 +136,9 @@ test("a machine cannot make its peers' maps undecodable or huge", () => {
   assert.equal(told.sshHostKeys?.length, 4);
   assert.deepEqual(told.Location, { City: "Bern" });
   assert.equal("Location" in peerHostinfo({ Location: ["Bern"] }), false);
+  for (const Priority of [1e300, 2 ** 63, -1e21]) {
+    assert.equal("Location" in peerHostinfo({ Location: { Priority } }), false, "clients read it into 64 bits");
+  }
 });
 
 test("times are whole seconds in UTC and never of a year that clients cannot read", () => {
