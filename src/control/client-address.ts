@@ -1,5 +1,7 @@
-// Whose address a request counts as. Only a listed proxy may speak for others, and its word is taken in headscale's
-// order: True-Client-IP, X-Real-IP, then the right-most address of X-Forwarded-For that is not a trusted proxy itself.
+// Whose address a request counts as. Only a listed proxy may speak for others. Its word is the right-most address of
+// X-Forwarded-For that is not a trusted proxy itself: that one the proxy wrote, whatever stands before it. X-Real-IP and
+// True-Client-IP count only where there is no X-Forwarded-For: most proxies pass on what a client made up there
+// (headscale takes those two first, and believes it).
 import type { IncomingHttpHeaders } from "node:http";
 import { formatAddr, isV4, maskPrefix, formatPrefix, parseAddr, prefixContains } from "../ip/index.ts";
 import type { Addr, Prefix } from "../ip/index.ts";
@@ -31,14 +33,22 @@ export function clientAddress(
 }
 
 function forwardedAddress(headers: IncomingHttpHeaders, isTrusted: (addr: Addr) => boolean): Addr | undefined {
-  for (const name of ["true-client-ip", "x-real-ip"]) {
+  const chain = single(headers["x-forwarded-for"]);
+  return chain === undefined ? namedAddress(headers) : lastHop(chain, isTrusted);
+}
+
+function namedAddress(headers: IncomingHttpHeaders): Addr | undefined {
+  for (const name of ["x-real-ip", "true-client-ip"]) {
     const named = parseSocketAddress(single(headers[name])?.trim());
     if (named !== undefined) {
       return named;
     }
   }
-  const hops = (single(headers["x-forwarded-for"]) ?? "").split(",");
-  for (const hop of hops.reverse()) {
+  return undefined;
+}
+
+function lastHop(chain: string, isTrusted: (addr: Addr) => boolean): Addr | undefined {
+  for (const hop of chain.split(",").reverse()) {
     const addr = parseSocketAddress(hop.trim());
     if (addr === undefined) {
       return undefined;

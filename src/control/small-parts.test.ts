@@ -23,22 +23,25 @@ function prefixes(...texts: string[]): Prefix[] {
   });
 }
 
-test("only a trusted proxy may speak for others, in headscale's order", () => {
+test("only a trusted proxy may speak for others, and what it wrote itself counts", () => {
   const proxies = prefixes("10.0.0.0/8", "fd00::/8");
   const all = { "true-client-ip": "192.0.2.1", "x-real-ip": "192.0.2.2", "x-forwarded-for": "192.0.2.3" };
-  const { "true-client-ip": _first, ...withoutFirst } = all;
+  const { "x-forwarded-for": _chain, ...named } = all;
   const forwarded = (chain: string) => ({ "x-forwarded-for": chain });
   const cases: [peer: string, headers: Record<string, string>, expected: string][] = [
     ["198.51.100.7", all, "198.51.100.7"],
-    ["10.1.2.3", all, "192.0.2.1"],
-    ["::ffff:10.1.2.3", all, "192.0.2.1"],
-    ["fd00::1", all, "192.0.2.1"],
-    ["10.1.2.3", withoutFirst, "192.0.2.2"],
+    ["10.1.2.3", all, "192.0.2.3"],
+    ["::ffff:10.1.2.3", all, "192.0.2.3"],
+    ["fd00::1", all, "192.0.2.3"],
+    ["10.1.2.3", named, "192.0.2.2"],
+    ["10.1.2.3", { "true-client-ip": "192.0.2.1" }, "192.0.2.1"],
+    ["10.1.2.3", { ...named, ...forwarded("garbage") }, "10.1.2.3"],
+    ["10.1.2.3", { ...named, ...forwarded("10.9.9.9") }, "10.1.2.3"],
     ["10.1.2.3", forwarded("1.1.1.1, 192.0.2.3, 10.9.9.9"), "192.0.2.3"],
     ["10.1.2.3", forwarded("192.0.2.3"), "192.0.2.3"],
     ["10.1.2.3", forwarded("192.0.2.3, garbage"), "10.1.2.3"],
     ["10.1.2.3", forwarded("10.9.9.9"), "10.1.2.3"],
-    ["10.1.2.3", { "true-client-ip": "garbage", "x-real-ip": "2001:db8::1" }, "2001:db8::1"],
+    ["10.1.2.3", { "x-real-ip": "garbage", "true-client-ip": "2001:db8::1" }, "2001:db8::1"],
     ["10.1.2.3", {}, "10.1.2.3"],
     ["fe80::1%eth0", {}, "fe80::1"],
   ];
