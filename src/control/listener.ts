@@ -60,7 +60,14 @@ export function createListener({ handlers, upgrades, log, tls, ...options }: Lis
     tls === undefined
       ? createHttpServer({ ...bounds, ...times }, onRequest)
       : createHttpsServer(
-          { ...bounds, ...times, ...tls, minVersion: "TLSv1.2", ALPNProtocols: ["http/1.1"] },
+          {
+            ...bounds,
+            ...times,
+            ...tls,
+            handshakeTimeout: headersTimeout,
+            minVersion: "TLSv1.2",
+            ALPNProtocols: ["http/1.1"],
+          },
           onRequest,
         );
   server.maxHeadersCount = 100;

@@ -94,7 +94,8 @@ test("a session that nobody decides about is told to ask again", async (context)
 });
 
 test("broken paths are refused", async (context) => {
-  const { destination } = await pair(context, hour);
+  const { destination, path } = await pair(context, hour);
+  assert.equal((await destination.client.request("GET", path("a".repeat(257)))).status, 400);
   for (const path of [
     "/machine/ssh/action/",
     "/machine/ssh/action/0/to/1",

@@ -25,6 +25,8 @@ export interface SshRoom {
 
 const pathPattern = /^\/machine\/ssh\/action\/([1-9][0-9]{0,15})\/to\/([1-9][0-9]{0,15})$/;
 const maxApprovals = 10_000;
+/** Characters of a local user's name: approvals and questions are kept by it. */
+const maxLocalUser = 256;
 const holdMs = 120_000;
 
 export async function sshAction(room: SshRoom, call: MachineCall): Promise<EdgeReply | undefined> {
@@ -42,6 +44,9 @@ export async function sshAction(room: SshRoom, call: MachineCall): Promise<EdgeR
     return textReply(404, "src node not found");
   }
   const localUser = call.query.get("local_user") ?? "";
+  if (localUser.length > maxLocalUser) {
+    return textReply(400, "local user name too long");
+  }
   const period = room.tailnet.policy.sshCheckPeriod(source.id, destination.id, localUser);
   if (period === undefined) {
     return refuse("no rule of the policy asks for this check");
