@@ -9,6 +9,7 @@ import { mesh, meshMarks, type MeshResult } from "./mesh.ts";
 import { run as runPolicy } from "./policy.ts";
 import type { Layout } from "./protocol.ts";
 import { meshTable } from "./table.ts";
+import { run as runThreads } from "./threads.ts";
 
 const usage = `npm run bench [SCENARIO] [-- --sizes N,N,N]
 
@@ -17,6 +18,7 @@ const usage = `npm run bench [SCENARIO] [-- --sizes N,N,N]
   groups  N nodes that see 300 others each, and a hub that all see (1000, 3000, 10000): the same, and the hub's changes
   admin   reads over REST with 1,000 nodes, and nodes list of 10,000
   policy  1,000 rules over 1k to 30k nodes: compiling, changes, filters, peers (--sizes to choose)
+  threads the same changes with connections on the main thread, on one edge thread and on two (1000)
 `;
 
 const { values, positionals } = parseArgs({
@@ -46,9 +48,24 @@ if (values.help) {
   });
   save("policy", results);
   process.exitCode = exitCode;
+} else if (scenario === "threads") {
+  finish("threads", await runThreads({ sizes: (values.sizes ?? "1000").split(",").map(Number), print, say }));
 } else {
   process.stderr.write(`there is no scenario "${scenario}"\n${usage}`);
   process.exitCode = 2;
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+function finish(name: string, { results, exitCode }: { readonly results: unknown; readonly exitCode: number }): void {
+  save(name, results);
+  process.exitCode = exitCode;
 }
 
 async function runSizes(name: string, sizes: string, layoutOf: (nodes: number) => Layout): Promise<void> {

@@ -20,6 +20,7 @@ export interface MeshResult {
 export const meshMarks: Readonly<Record<string, { readonly label: string; readonly unit: string }>> = {
   registerCpu: { label: "server CPU per registration", unit: "ms" },
   connectCpu: { label: "server CPU to connect all", unit: "s" },
+  connectClientCpu: { label: "(the clients' own CPU to connect all)", unit: "s" },
   connectWall: { label: "wall time until all see all online", unit: "s" },
   connectBytes: { label: "bytes to clients to connect all", unit: "MB" },
   connectMessages: { label: "map messages to connect all", unit: "" },
@@ -34,6 +35,7 @@ export const meshMarks: Readonly<Record<string, { readonly label: string; readon
   rssPerNode: { label: "server RSS per node above an empty server", unit: "KB" },
   idleCpu: { label: "idle CPU", unit: "%" },
   reconnectCpu: { label: "all reconnect at once: server CPU", unit: "s" },
+  reconnectClientCpu: { label: "(the clients' own CPU to reconnect and compare)", unit: "s" },
   reconnectWall: { label: "all reconnect at once: until the last full map", unit: "s" },
   reconnectBytes: { label: "all reconnect at once: bytes to clients", unit: "MB" },
   restartReady: { label: "killed and started again: until it answers", unit: "s" },
@@ -144,6 +146,7 @@ async function measure(
     marks: {
       registerCpu: ((registered.cpu - empty.cpu) / nodes) * 1000,
       connectCpu: connected.cpu - registered.cpu,
+      connectClientCpu: meterConnected.cpu - meterBefore.cpu,
       connectWall: (connectedAt - connectStart) / 1000,
       connectBytes: (meterConnected.bytesIn - meterBefore.bytesIn) / 1e6,
       connectMessages: meterConnected.messages - meterBefore.messages,
@@ -155,6 +158,7 @@ async function measure(
       rssPerNode: (connected.rss - empty.rss) / nodes / 1000,
       idleCpu: idleShare * 100,
       reconnectCpu: reconnected.cpu - idle.cpu,
+      reconnectClientCpu: meterReconnected.cpu - meterIdle.cpu,
       reconnectWall: (reconnect.at - reconnectStart) / 1000,
       restartReady: readyMs / 1000,
       restartWall: (backAt - restartStart) / 1000,

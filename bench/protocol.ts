@@ -60,6 +60,8 @@ export interface SimAnswer {
   readonly last?: number;
   readonly nodeIds?: readonly number[];
   readonly meter?: Meter;
+  /** Seconds of CPU the process of clients has used. */
+  readonly cpu?: number;
   /** Differences found by a comparison, the first few as text. */
   readonly differences?: number;
   readonly samples?: readonly string[];

@@ -110,8 +110,12 @@ ${extraConfig}
     return (JSON.parse(await this.cli(...common, ...owner)) as { key: string }).key;
   }
 
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
   usage(): Usage {
-    const pid = this.#child?.pid ?? 0;
+    const { pid } = this;
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The second field is a name in brackets that may hold anything.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");

@@ -85,14 +85,15 @@ export class SimPool {
     };
   }
 
-  /** What all clients have counted so far. */
-  async meter(): Promise<Meter> {
-    const total = newMeter();
+  /** What all clients have counted so far, and the CPU they have used, in seconds. */
+  async meter(): Promise<Meter & { cpu: number }> {
+    const total = { ...newMeter(), cpu: 0 };
     for (const process of this.#processes) {
-      const { meter } = await process.ask({ kind: "stats" });
-      for (const key of Object.keys(total) as (keyof Meter)[]) {
+      const { meter, cpu } = await process.ask({ kind: "stats" });
+      for (const key of Object.keys(newMeter()) as (keyof Meter)[]) {
         total[key] += meter?.[key] ?? 0;
       }
+      total.cpu += cpu ?? 0;
     }
     return total;
   }

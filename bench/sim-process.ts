@@ -68,7 +68,7 @@ async function run(command: SimCommand): Promise<SimAnswer> {
     case "survive":
       return survive();
     case "stats":
-      return { at: wallClock(), meter };
+      return { at: wallClock(), meter, cpu: (process.cpuUsage().user + process.cpuUsage().system) / 1e6 };
   }
 }
 
