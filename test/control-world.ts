@@ -10,7 +10,7 @@ import { SimClient, type SimOptions } from "../sim/client.ts";
 import { fetchServerKey } from "../sim/dial.ts";
 import { makeLeaf } from "../src/relay/certificate.ts";
 import { loadConfig } from "../src/config/load.ts";
-import { createLogger } from "../src/ops/logger.ts";
+import { createLogger, type Logger } from "../src/ops/logger.ts";
 import { startServer, type RunningServer } from "../src/server.ts";
 import type { Actor } from "../src/tailnet/contract.ts";
 import type { User } from "../src/tailnet/model.ts";
@@ -41,7 +41,7 @@ export interface ControlWorld {
 const actor: Actor = { kind: "server", id: "test", from: "" };
 /** HAWSER_TEST_LOG=debug shows what the server says. */
 const level = process.env["HAWSER_TEST_LOG"] === "debug" ? "debug" : "silent";
-const log = createLogger({ level, format: "text" });
+const quiet = createLogger({ level, format: "text" });
 
 async function freePort(): Promise<number> {
   const probe = createServer();
@@ -56,9 +56,14 @@ export interface WorldOptions {
   readonly tls?: boolean;
   /** Lines of YAML. */
   readonly extraConfig?: string;
+  /** Serve metrics on a free port. */
+  readonly metrics?: boolean;
+  /** Silent unless given. */
+  readonly log?: Logger;
 }
 
 export async function controlWorld(context: TestContext, options: WorldOptions = {}): Promise<ControlWorld> {
+  const { log = quiet } = options;
   const folder = mkdtempSync(join(tmpdir(), "hawser-control-"));
   const port = await freePort();
   const file = join(folder, "config.yaml");
@@ -70,7 +75,7 @@ export async function controlWorld(context: TestContext, options: WorldOptions =
     `data_dir: ${folder}
 server_url: ${options.tls ? "https" : "http"}://127.0.0.1:${port}
 listen_addr: 127.0.0.1:${port}
-metrics_listen_addr: ""
+metrics_listen_addr: "${options.metrics ? "127.0.0.1:0" : ""}"
 noise: { private_key_path: ${folder}/noise_private.key }
 prefixes: { v4: 100.64.0.0/10, v6: fd7a:115c:a1e0::/48 }
 database: { type: sqlite, sqlite: { path: ${folder}/db.sqlite } }
