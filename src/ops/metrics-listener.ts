@@ -1,6 +1,7 @@
 // The listener for those who watch the server: metrics, health and version, apart from what clients reach.
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { DebugHandler } from "./debug.ts";
 import { type Metrics, metricsContentType } from "./metrics.ts";
 
 export interface MetricsListener {
@@ -13,10 +14,15 @@ export async function startMetricsListener(options: {
   readonly port: number;
   readonly metrics: Metrics;
   readonly checkHealth: () => Promise<void>;
+  /** Takes what is under /debug/. */
+  readonly debug?: DebugHandler;
 }): Promise<MetricsListener> {
   const server: Server = createServer({ maxHeaderSize: 8192, headersTimeout: 5000, requestTimeout: 10_000 });
   server.on("request", (request, response) => {
     const path = (request.url ?? "").split("?")[0];
+    if (options.debug?.(request, response) === true) {
+      return;
+    }
     if (request.method !== "GET" && request.method !== "HEAD") {
       response.writeHead(405, { allow: "GET, HEAD" }).end();
     } else if (path === "/metrics") {

@@ -15,6 +15,7 @@ import { systemClock } from "../identity/clock.ts";
 import { startMetricsListener } from "../ops/metrics-listener.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import { machineKeyText } from "../wire/keys.ts";
+import { debugPart } from "./debug-part.ts";
 import { type Foundation, legacyKeyOf } from "./foundation.ts";
 import type { NodeSide } from "./node-side.ts";
 import type { RelayPart } from "./relay-part.ts";
@@ -191,16 +192,19 @@ async function openGrpc(startup: Startup, api: Api, tls: TlsPair | undefined): P
   }
 }
 
-async function openMetrics(startup: Startup, { foundation, metrics }: DoorsRooms): Promise<number | null> {
+async function openMetrics(startup: Startup, rooms: DoorsRooms): Promise<number | null> {
   const where = startup.config.metricsListenAddr;
   if (where === null) {
     return null;
   }
   try {
+    const { foundation, metrics } = rooms;
     const checkHealth = (): Promise<void> => foundation.checkHealth();
-    const listener = await startMetricsListener({ ...where, metrics, checkHealth });
+    const listener = await startMetricsListener({ ...where, metrics, checkHealth, debug: debugPart(startup, rooms) });
     startup.whenStopping(() => listener.close());
-    startup.listening.push(`metrics on http://${hostPort(listener.address)}/metrics`);
+    startup.listening.push(
+      `metrics on http://${hostPort(listener.address)}/metrics, /debug/ for this machine and the tailnet`,
+    );
     return listener.address.port;
   } catch (error) {
     startup.problem(`no metrics: ${faultText(error)}; free port ${where.port}, or set metrics_listen_addr`);

@@ -108,6 +108,8 @@ export interface TailnetReader {
   apiKeys(): readonly ApiKey[];
   /** Prefix → elected router, over all non-exit routes. */
   primaries(): ReadonlyMap<string, NodeId>;
+  /** Routers that the prober found dead; ascending. */
+  unhealthyRouters(): readonly NodeId[];
   subscribe(listener: ChangeListener): () => void;
 }
 

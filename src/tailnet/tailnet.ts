@@ -98,6 +98,7 @@ export async function createTailnet(options: TailnetOptions): Promise<Tailnet> {
     preAuthKeys: () => [...state.preAuthKeys.values()].map(({ key }) => key),
     apiKeys: () => [...state.apiKeys.values()].map(({ key }) => key),
     primaries: () => state.elections.primaries,
+    unhealthyRouters: () => [...settler.unhealthy].sort((left, right) => left - right),
     subscribe: (listener) => settler.subscribe(listener),
 
     createUser: (actor, user) => run(users.createUser(state, actor, user)),
