@@ -26,8 +26,8 @@ interface World {
   readonly lines: readonly string[];
   /** Everything that nobody may read there. */
   readonly forbidden: readonly string[];
-  get(page: string, accept?: string): Promise<{ readonly status: number; readonly text: string }>;
-  json(page: string): Promise<unknown>;
+  readonly get: (page: string, accept?: string) => Promise<{ readonly status: number; readonly text: string }>;
+  readonly json: (page: string) => Promise<unknown>;
 }
 
 function sha256(text: string): string {
