@@ -18,9 +18,9 @@ export interface DebugPage {
   /** What follows the name in the index, like `?node=ID`. */
   readonly usage?: string;
   /** A text says what is wrong with the question. */
-  answer(query: URLSearchParams): DebugAnswer | string;
+  readonly answer: (query: URLSearchParams) => DebugAnswer | string;
   /** Takes what a PUT brings; a text says what is wrong with it. */
-  change?(body: string, from: string): DebugAnswer | string;
+  readonly change?: (body: string, from: string) => DebugAnswer | string;
 }
 
 export interface DebugOptions {
