@@ -5,6 +5,7 @@ import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { admin, adminTable } from "./admin.ts";
+import { run as runCrowd } from "./crowd.ts";
 import { mesh, meshMarks, type MeshResult } from "./mesh.ts";
 import { run as runPolicy } from "./policy.ts";
 import type { Layout } from "./protocol.ts";
@@ -18,6 +19,7 @@ const usage = `npm run bench [SCENARIO] [-- --sizes N,N,N]
   groups  N nodes that see 300 others each, and a hub that all see (1000, 3000, 10000): the same, and the hub's changes
   admin   reads over REST with 1,000 nodes, and nodes list of 10,000
   policy  1,000 rules over 1k to 30k nodes: compiling, changes, filters, peers (--sizes to choose)
+  crowd   N nodes that see one hub and nothing else (10000): what a session costs by itself
   threads the same changes with connections on the main thread, on one edge thread and on two (1000)
 `;
 
@@ -48,6 +50,8 @@ if (values.help) {
   });
   save("policy", results);
   process.exitCode = exitCode;
+} else if (scenario === "crowd") {
+  finish("crowd", await runCrowd({ sizes: (values.sizes ?? "10000").split(",").map(Number), print, say }));
 } else if (scenario === "threads") {
   finish("threads", await runThreads({ sizes: (values.sizes ?? "1000").split(",").map(Number), print, say }));
 } else {

@@ -40,7 +40,13 @@ export type SimCommand =
   /** Opens all maps and waits until each has all its peers, all of them online. */
   | { readonly kind: "connect"; readonly concurrency: number }
   /** One client tells a new endpoint; answers when the server has acknowledged. */
-  | { readonly kind: "move"; readonly client: number; readonly endpoint: string }
+  | {
+      readonly kind: "move";
+      readonly client: number;
+      readonly endpoint: string;
+      /** Endpoints after it. */
+      readonly further: readonly string[];
+    }
   /** From now on every client that has this peer is watched for getting this endpoint for it … */
   | { readonly kind: "expect-endpoint"; readonly node: number; readonly endpoint: string }
   /** … and this waits until all have it. */

@@ -99,7 +99,7 @@ export class SimPool {
   }
 
   /** One client gets a new endpoint; resolves with the milliseconds until the last peer had it. */
-  async move(client: number, endpoint: string): Promise<number> {
+  async move(client: number, endpoint: string, further: readonly string[] = []): Promise<number> {
     const node = this.#nodeIds[client] ?? 0;
     let index = client;
     let mover: SimProcess | undefined;
@@ -114,7 +114,7 @@ export class SimPool {
       throw new Error(`there is no client ${client}`);
     }
     await this.all({ kind: "expect-endpoint", node, endpoint });
-    const { at } = await mover.ask({ kind: "move", client: index, endpoint });
+    const { at } = await mover.ask({ kind: "move", client: index, endpoint, further });
     const { last } = await this.all({ kind: "await-endpoint" });
     return (last ?? 0) - at;
   }

@@ -52,7 +52,7 @@ async function run(command: SimCommand): Promise<SimAnswer> {
       return { at: wallClock(), nodeIds: clients.map(({ netmap }) => netmap.self?.ID ?? 0) };
     case "move": {
       const started = wallClock();
-      await clients[command.client]?.update({ endpoints: [command.endpoint] });
+      await clients[command.client]?.update({ endpoints: [command.endpoint, ...command.further] });
       return { at: started };
     }
     case "expect-endpoint":
