@@ -20,8 +20,8 @@ export interface H2Limits {
 
 export const defaultLimits: H2Limits = {
   streams: 256,
-  headerBlock: 32_768,
-  headerList: 32_768,
+  headerBlock: 16_384,
+  headerList: 16_384,
   continuations: 8,
   resets: 400,
   pings: 100,
