@@ -2,6 +2,7 @@
 // What the server cannot do without (its folder, its Noise key, its store, its main listener) stops the start with a
 // plain word; everything else is said loudly and left out. The parts are in server/, in the order of their opening.
 import type { IncomingMessage } from "node:http";
+import { availableParallelism } from "node:os";
 import packageJson from "../package.json" with { type: "json" };
 import type { Config } from "./config/config.ts";
 import { peerAddress } from "./control/backend-proxy.ts";
@@ -11,6 +12,7 @@ import type { Pending } from "./identity/pending.ts";
 import { createLogger, type Logger } from "./ops/logger.ts";
 import { addProcessMetrics } from "./ops/process-metrics.ts";
 import { openDoors } from "./server/doors.ts";
+import { edgeCount } from "./server/edge-count.ts";
 import { openFoundation } from "./server/foundation.ts";
 import { createServerMetrics } from "./server/metrics-part.ts";
 import { openNodeSide } from "./server/node-side.ts";
@@ -57,16 +59,21 @@ export async function startServer(config: Config, options: StartOptions = {}): P
 async function open(startup: Startup): Promise<RunningServer> {
   const { config, log } = startup;
   const { version } = packageJson;
-  const addressOf = (request: IncomingMessage): string =>
-    clientAddress(peerAddress(request, config.control.threads > 0), request.headers, config.trustedProxies);
-
   const foundation = await openFoundation(startup);
   const tailnetPart = await openTailnet(startup, foundation.store);
   const { tailnet } = tailnetPart;
+  const edgeThreads = edgeCount({
+    asked: config.control.threads,
+    cores: availableParallelism(),
+    nodes: tailnet.nodes().length,
+    platform: process.platform,
+  });
+  const addressOf = (request: IncomingMessage): string =>
+    clientAddress(peerAddress(request, edgeThreads > 0), request.headers, config.trustedProxies);
   const relay = await startRelayPart({ config, tailnet, log: log.child("relay"), clientAddress: addressOf });
   startup.whenStopping(() => relay.close());
   startup.problems.push(...relay.problems);
-  const nodes = await openNodeSide(startup, { tailnet, relay, noiseKey: foundation.noiseKey });
+  const nodes = await openNodeSide(startup, { tailnet, relay, noiseKey: foundation.noiseKey, edgeThreads });
   const metrics = createServerMetrics({
     tailnet,
     control: nodes.counters,
@@ -79,7 +86,8 @@ async function open(startup: Startup): Promise<RunningServer> {
   startup.whenStopping(addProcessMetrics(metrics));
   const ports = await openDoors(startup, { foundation, tailnetPart, relay, nodes, metrics, clientAddress: addressOf });
 
-  log.info({ version, url: config.serverUrl, port: ports.main, nodes: tailnet.nodes().length }, "serving");
+  const nodeCount = tailnet.nodes().length;
+  log.info({ version, url: config.serverUrl, port: ports.main, nodes: nodeCount, edgeThreads }, "serving");
   let stopping: Promise<void> | undefined;
   async function stop(): Promise<void> {
     log.info({}, "stopping");

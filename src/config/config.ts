@@ -216,8 +216,8 @@ export interface TuningConfig {
 }
 
 export interface ControlConfig {
-  /** Worker threads that hold client connections; 0: the main thread does. */
-  readonly threads: number;
+  /** Worker threads that hold client connections; 0: the main thread does; undefined: the server chooses. */
+  readonly threads: number | undefined;
 }
 
 /** What the commands need of the configuration; read without the rest (cli-config.ts). */

@@ -466,11 +466,11 @@ export const keys = {
     "Commands that arrive together are written together.",
   ),
   storeBatchTimeout: unused("tuning.node_store_batch_timeout", "duration", "Nothing waits for a batch to fill."),
-  controlThreads: key(
+  controlThreads: derived(
     "control.threads",
     int(0, 64),
-    0,
-    "Worker threads that hold client connections. 0: the main thread does. Not a key of headscale's.",
+    "one per spare core, at most 8, from 2,000 nodes on; else 0",
+    "Worker threads that hold client connections. 0: the main thread does. Without a value the server looks, when it starts, at its cores and at the nodes in its database. Not a key of headscale's.",
   ),
 } as const;
 

@@ -129,7 +129,7 @@ function build(reading: Reading, around: Surroundings, withFile: boolean): Confi
     audit: { retention: reading.take(keys.auditRetention) },
     cli: cliGroup(reading),
     tuning: tuningConfig(reading),
-    control: { threads: reading.take(keys.controlThreads) },
+    control: { threads: reading.set(keys.controlThreads) },
   };
 }
 

@@ -99,7 +99,7 @@ async function openMain(
     program: name,
   });
   const { derp } = relay;
-  const { threads } = config.control;
+  const threads = nodes.edgeThreads;
   const log = startup.log.child("control");
   const upgrades = new Map<string, UpgradeHandler>();
   if (derp !== undefined) {

@@ -26,6 +26,8 @@ export interface NodeSide {
   readonly netmap: Netmap;
   readonly pending: Pending;
   readonly counters: ControlCounters;
+  /** How many threads hold connections; 0: this one does. */
+  readonly edgeThreads: number;
   /** An edge on this thread; called once, where no threads are configured. */
   openEdge(): Ts2021;
   /** Edges on threads of their own, which listen themselves and send everything else to `backend`. */
@@ -38,7 +40,12 @@ const farewellMs = 1000;
 
 export async function openNodeSide(
   startup: Startup,
-  rooms: { readonly tailnet: Tailnet; readonly relay: RelayPart; readonly noiseKey: PrivateKey },
+  rooms: {
+    readonly tailnet: Tailnet;
+    readonly relay: RelayPart;
+    readonly noiseKey: PrivateKey;
+    readonly edgeThreads: number;
+  },
 ): Promise<NodeSide> {
   const { config } = startup;
   const { tailnet } = rooms;
@@ -84,6 +91,7 @@ export async function openNodeSide(
     netmap,
     pending,
     counters,
+    edgeThreads: rooms.edgeThreads,
     openEdge() {
       const edge = createEdge({ clock, log, counters });
       edge.connect(core.attach(edge));
@@ -92,7 +100,7 @@ export async function openNodeSide(
     },
     async openEdgeThreads(where) {
       const data = { ...where, noiseKey: rooms.noiseKey.raw, trustedProxies };
-      const threads = await startEdgeThreads({ threads: config.control.threads, core, log, counters, data });
+      const threads = await startEdgeThreads({ threads: rooms.edgeThreads, core, log, counters, data });
       startup.whenStopping(() => threads.stop(farewellMs));
       return threads;
     },
