@@ -79,7 +79,7 @@ export const AuditEntry = message("AuditEntry", {
   before: json(8),
   after: json(9),
   previousHash: str(10, "Hash of the entry before."),
-  hash: str(11, "SHA-256 over the previous hash and this entry; docs/audit.md has the exact form."),
+  hash: str(11, "SHA-256 over the previous hash and this entry; docs/headscale.md has the exact form."),
 });
 export type AuditEntryValue = ValueOf<typeof AuditEntry>;
 export const ListAuditRequest = message("ListAuditRequest", {
