@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Clock } from "../identity/clock.ts";
 import type { Prefix } from "../ip/index.ts";
+import { lastWord } from "../relay/last-word.ts";
 import type { PrivateKey } from "../wire/keys.ts";
 import { acceptHandshake, initiationLength } from "../wire/noise.ts";
 import { clientAddress, sourceOf } from "./client-address.ts";
@@ -108,7 +109,7 @@ export function createTs2021(options: Ts2021Options): Ts2021 {
       socketTransport(socket, head),
       (answer) => Buffer.concat([switching, answer]),
       // As the reference does: the protocol is switched, then nothing follows; the client tries its next address.
-      () => socket.end(switching),
+      () => lastWord(socket, switching),
     );
   }
 
@@ -171,5 +172,5 @@ export function refuseUpgrade(socket: Duplex, status: number, text: string): voi
     "Connection: close",
     ...securityHeaders.map(([name, value]) => `${name}: ${value}`),
   ];
-  socket.end(`${head.join("\r\n")}\r\n\r\n${text}`);
+  lastWord(socket, `${head.join("\r\n")}\r\n\r\n${text}`);
 }

@@ -5,6 +5,7 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createWebSocketStream, WebSocketServer } from "ws";
 import { maxFrameToClient, protocolVersion } from "../wire/derp-frames.ts";
+import { lastWord } from "./last-word.ts";
 
 export interface Entrance {
   readonly stream: Duplex;
@@ -52,7 +53,8 @@ export function openEntrance(
 
 /** Answers an upgrade request with an HTTP error and closes. */
 export function refuse(socket: Duplex, status: number, reason: string, text: string): void {
-  socket.end(
+  lastWord(
+    socket,
     `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
       `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
   );
