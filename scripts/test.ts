@@ -61,6 +61,9 @@ async function testFiles(
     [
       "--test",
       `--test-concurrency=${concurrency}`,
+      // A test that hangs fails; a handle left open holds nobody up.
+      `--test-timeout=${testTimeoutMs}`,
+      "--test-force-exit",
       `--test-reporter=${join(root, "scripts/reporter.ts")}`,
       "--test-reporter-destination=stdout",
       ...files,
@@ -84,6 +87,8 @@ async function testFiles(
   console.log(`     ${name}: ${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);
 }
 
+/** Longer than any test takes on a machine under load. */
+const testTimeoutMs = 300_000;
 const filter = process.argv[3] ?? "";
 const stages: Readonly<Record<string, () => Promise<void>>> = {
   format: () => check("format", "oxfmt", ["--check"]),
