@@ -6,6 +6,7 @@ import type { Flags } from "./flags.ts";
 import type { Io } from "./io.ts";
 import { renderJson, renderYaml } from "./output-shapes.ts";
 import type { Shape } from "./output-shapes.ts";
+import { forTerminal } from "./table.ts";
 
 export type OutputFormat = "human" | "json" | "json-line" | "yaml";
 
@@ -51,16 +52,16 @@ export function createInvocation({ programName, operands, flags, io, connect }: 
     io,
     client: connect,
     answer(shape, human) {
-      io.stdout.write(format === "human" ? `${human}\n` : renderShape(shape, format));
+      io.stdout.write(format === "human" ? `${forTerminal(human)}\n` : renderShape(shape, format));
     },
     note(text) {
-      io.stderr.write(`${text}\n`);
+      io.stderr.write(`${forTerminal(text)}\n`);
     },
     async confirm(question) {
       if (flags.on("force")) {
         return true;
       }
-      io.stderr.write(`${question} [y/n] `);
+      io.stderr.write(`${forTerminal(question)} [y/n] `);
       const line = await io.readLine();
       return ["y", "yes", "sure"].includes((line ?? "").trim().toLowerCase());
     },

@@ -7,6 +7,7 @@ import { createInvocation, outputFormat, renderShape } from "./invocation.ts";
 import type { Io } from "./io.ts";
 import { plain } from "./output-shapes.ts";
 import { parseArguments, requireFlags } from "./parse-arguments.ts";
+import { forTerminal } from "./table.ts";
 
 export interface ProgramOptions {
   readonly programName: "hawser" | "headscale";
@@ -48,7 +49,7 @@ export async function runProgram(
 /** In the form that --output asks for, also when the words could not be parsed. */
 function errorText(message: string, words: readonly string[]): string {
   const format = outputFormat(writtenOutput(words));
-  return format === "human" ? `Error: ${message}\n` : renderShape(plain({ error: message }), format);
+  return format === "human" ? `Error: ${forTerminal(message)}\n` : renderShape(plain({ error: message }), format);
 }
 
 function writtenOutput(words: readonly string[]): string {

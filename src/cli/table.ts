@@ -81,6 +81,14 @@ export function withoutControls(text: string): string {
   return text.replace(controls, "\ufffd");
 }
 
+// oxlint-disable-next-line no-control-regex
+const controlsAndColours = /\u001b\[[0-9]{1,2}m|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/** The same for a whole text to be shown: its lines, tabs and colours stay. */
+export function forTerminal(text: string): string {
+  return text.replace(controlsAndColours, (found) => (found.length > 1 ? found : "\ufffd"));
+}
+
 /** The longest word: what it takes to break only between words. */
 function wordWidth({ lines }: Laid): number {
   return lines.flatMap((line) => line.split(" ")).reduce((most, word) => Math.max(most, displayWidth(word)), 0);
