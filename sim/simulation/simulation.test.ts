@@ -15,9 +15,9 @@ for (let seed = 1; seed <= 10; seed++) {
 }
 
 test("hundreds of clients", async () => {
-  const report = await simulate({ seed: 4711, clients: 300, steps: 1200 });
+  const report = await simulate({ seed: 4711, clients: 200, steps: 700 });
   assert.deepEqual(report.faults, []);
-  assert.ok(report.compared > 100);
+  assert.ok(report.compared > 60);
 });
 
 test("the same seed does the same again", async () => {
