@@ -77,7 +77,7 @@ async function open(startup: Startup): Promise<RunningServer> {
   const metrics = createServerMetrics({
     tailnet,
     control: nodes.counters,
-    netmap: nodes.netmap.counters,
+    netmap: nodes.netmap,
     relay: relay.counters,
     pendingLogins: () => nodes.pending.list().length,
     now: () => Date.now(),

@@ -37,6 +37,8 @@ export interface ConnectionOwner {
   sessionGone(session: SessionId): void;
   blocked(session: SessionId): void;
   drained(session: SessionId): void;
+  /** The client left more unread than any may; the connection is to be destroyed. */
+  overflowed(connection: Connection): void;
   /** There is something to write; `flush` is to be called soon. */
   dirty(connection: Connection): void;
   closed(connection: Connection): void;
@@ -285,11 +287,13 @@ export class Connection implements ServerEvents {
     return true;
   }
 
-  deliver(stream: number, message: MapMessage): void {
+  /** True when nothing stands in the message's way: it leaves with the next `flush`. */
+  deliver(stream: number, message: MapMessage): boolean {
     const state = this.#streams.get(stream);
     if (state?.kind !== "streaming" || state.ending) {
-      return;
+      return false;
     }
+    const writable = !this.#full && state.unsent === 0;
     if (!this.waitsForClient) {
       this.progressAt = this.#now();
     }
@@ -298,11 +302,12 @@ export class Connection implements ServerEvents {
     this.#pump(stream, state);
     const held = state.unsent + this.#unwritten;
     if (held > cutAbove) {
-      this.destroy();
+      this.#owner.overflowed(this);
     } else if (held > blockedAbove) {
       this.#block(state);
     }
     this.#markDirty();
+    return writable;
   }
 
   endSession(stream: number): void {

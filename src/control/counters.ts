@@ -1,4 +1,5 @@
 // What this room counts. Plain numbers, so that counting costs nothing; ops/ turns them into metrics.
+import { createLatency, type Latency } from "./latency.ts";
 
 export interface ControlCounters {
   connectionsOpened: number;
@@ -17,6 +18,8 @@ export interface ControlCounters {
   streamsCut: number;
   messagesDelivered: number;
   bytesDelivered: number;
+  /** From a change's acceptance to its bytes handed to the system, for each session whose socket took them at once. */
+  readonly propagation: Latency;
   probesSent: number;
   probesFailed: number;
 }
@@ -36,6 +39,7 @@ export function createControlCounters(): ControlCounters {
     streamsCut: 0,
     messagesDelivered: 0,
     bytesDelivered: 0,
+    propagation: createLatency(),
     probesSent: 0,
     probesFailed: 0,
   };

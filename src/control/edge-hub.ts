@@ -17,10 +17,10 @@ export function createEdgeHub(): EdgeHub {
   const links: EdgeLink[] = [];
   let sessions = 0;
 
-  function deliver(message: MapMessage, targets: readonly SessionId[]): void {
+  function deliver(message: MapMessage, targets: readonly SessionId[], acceptedAt?: number): void {
     const only = links[0];
     if (links.length === 1 && only !== undefined) {
-      only.deliver(message, targets);
+      only.deliver(message, targets, acceptedAt);
       return;
     }
     const shares = new Map<number, SessionId[]>();
@@ -34,7 +34,7 @@ export function createEdgeHub(): EdgeHub {
       }
     }
     for (const [edge, share] of shares) {
-      links[edge]?.deliver(message, share);
+      links[edge]?.deliver(message, share, acceptedAt);
     }
   }
 

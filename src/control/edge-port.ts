@@ -20,6 +20,7 @@ export type Down =
       readonly parts: readonly Part[];
       readonly length: number;
       readonly to: readonly SessionId[];
+      readonly acceptedAt: number | undefined;
     }
   | { readonly kind: "end"; readonly session: SessionId };
 export type Up =
@@ -107,10 +108,10 @@ export function createPortLink(port: () => Port | undefined, events: () => EdgeE
       sessions.add(session);
       post({ kind: "open", id, session });
     },
-    deliver(message: MapMessage, to) {
+    deliver(message: MapMessage, to, acceptedAt) {
       const buffers: ArrayBuffer[] = [];
       const parts = message.chunks.map((chunk) => partOf(chunk, buffers));
-      post({ kind: "deliver", parts, length: message.length, to }, buffers);
+      post({ kind: "deliver", parts, length: message.length, to, acceptedAt }, buffers);
     },
     end: (session) => post({ kind: "end", session }),
     received(batch) {
@@ -185,7 +186,7 @@ export function createPortReceiver(edge: EdgeLink): (batch: readonly Down[]) => 
           break;
         case "deliver": {
           const chunks = item.parts.flatMap((part) => (typeof part === "number" ? (kept.get(part) ?? []) : part));
-          edge.deliver({ chunks, length: item.length }, item.to);
+          edge.deliver({ chunks, length: item.length }, item.to, item.acceptedAt);
           break;
         }
         case "end":

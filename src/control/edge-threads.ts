@@ -8,6 +8,7 @@ import type { ControlCounters } from "./counters.ts";
 import type { EdgeEvents } from "./edge-link.ts";
 import { createPortLink } from "./edge-port.ts";
 import type { EdgeThreadData, FromThread, ToThread } from "./edge-thread.ts";
+import { addLatency } from "./latency.ts";
 import type { Log } from "./log.ts";
 
 export interface EdgeThreads {
@@ -159,12 +160,15 @@ function threadFile(): URL {
 
 /** Adds what a thread's counters have grown by since last told. */
 function counterOf(sum: ControlCounters): (now: Partial<ControlCounters>) => void {
-  const before: Partial<Record<keyof ControlCounters, number>> = {};
+  let before: Partial<ControlCounters> = {};
   return (now) => {
-    for (const name of Object.keys(now) as (keyof ControlCounters)[]) {
-      const value = now[name] ?? 0;
-      sum[name] += value - (before[name] ?? 0);
-      before[name] = value;
+    const { propagation, ...numbers } = now;
+    for (const name of Object.keys(numbers) as (keyof typeof numbers)[]) {
+      sum[name] += (numbers[name] ?? 0) - (before[name] ?? 0);
     }
+    if (propagation !== undefined) {
+      addLatency(sum.propagation, propagation, before.propagation);
+    }
+    before = { ...before, ...now };
   };
 }

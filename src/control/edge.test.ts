@@ -14,6 +14,7 @@ import { generatePrivateKey, type PrivateKey } from "../wire/keys.ts";
 import { responseLength, startHandshake } from "../wire/noise.ts";
 import { maxPlaintextLength, RecordReader, RecordWriter } from "../wire/record.ts";
 import { createControlCounters } from "./counters.ts";
+import { latencyBounds } from "./latency.ts";
 import { createEdge, type Edge, type EdgeLimits } from "./edge.ts";
 import type { EdgeEvents, EdgeLink, EdgeRequest } from "./edge-link.ts";
 import { createPortEvents, createPortLink, createPortReceiver, type Down, type Up } from "./edge-port.ts";
@@ -393,6 +394,37 @@ for (const seam of seams) {
     assert.equal(await stream.next(), undefined);
     await until(() => rig.seen.includes("closed 64"));
     assert.equal(rig.counters.messagesDelivered, 2);
+  });
+}
+
+for (const seam of seams) {
+  test(`the time from a change to its bytes is counted once for each session that is told (${seam})`, async (context) => {
+    const rig = await edgeRig(context, { seam });
+    let session = 0;
+    rig.answer = (request) => {
+      session += 64;
+      rig.link.openStream(request.id, session);
+    };
+    const streams = [];
+    for (let count = 0; count < 3; count++) {
+      streams.push(await (await rig.connect()).map({}));
+    }
+    const acceptedAt = rig.clock.now();
+    rig.link.deliver(message({ full: "map" }), [64, 128, 192]);
+    rig.clock.advance(30);
+    rig.link.deliver(message({ n: 1 }), [64, 128, 192, 256], acceptedAt);
+    for (const stream of streams) {
+      await stream.next();
+      assert.deepEqual(await stream.next(), { n: 1 });
+    }
+    const { counts, sum } = rig.counters.propagation;
+    const bucket = latencyBounds.indexOf(0.05);
+    assert.deepEqual(
+      counts,
+      counts.map((_, index) => (index === bucket ? 3 : 0)),
+      "full maps are no news, sessions that are over are not told",
+    );
+    assert.ok(Math.abs(sum - 0.09) < 1e-9);
   });
 }
 

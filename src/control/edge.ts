@@ -10,6 +10,7 @@ import { sourceOf } from "./client-address.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
 import type { ControlCounters } from "./counters.ts";
 import type { EdgeEvents, EdgeLink, EdgeReply, RequestId } from "./edge-link.ts";
+import { observeLatency } from "./latency.ts";
 import { type Log, shortKey } from "./log.ts";
 import type { Transport } from "./transport.ts";
 
@@ -96,6 +97,8 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
   const sessions = new Map<SessionId, Place>();
   let lastRequest = firstRequest;
   let dirty: Connection[] = [];
+  /** News in `dirty`, and to how many sessions. */
+  let news: { readonly acceptedAt: number; readonly sessions: number }[] = [];
   let events: EdgeEvents | undefined;
   let whenEmpty: (() => void) | undefined;
   let cancelSweep = clock.after(sweepMs, sweep);
@@ -106,6 +109,11 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
     for (const connection of batch) {
       connection.flush();
     }
+    const now = clock.now();
+    for (const { acceptedAt, sessions: count } of news) {
+      observeLatency(counters.propagation, (now - acceptedAt) / 1000, count);
+    }
+    news = [];
   }
 
   const owner: ConnectionOwner = {
@@ -140,6 +148,7 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
     },
     blocked: (session) => events?.blocked(session),
     drained: (session) => events?.drained(session),
+    overflowed: cut,
     dirty(connection) {
       // What the same turn adds leaves in the same write.
       if (dirty.push(connection) === 1) {
@@ -159,6 +168,12 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
       }
     },
   };
+
+  function cut(connection: Connection): void {
+    counters.streamsCut++;
+    log.info({ machine: shortKey(connection.machineKey) }, "client does not read; its connection is cut");
+    connection.destroy();
+  }
 
   function addStranger(connection: Connection): void {
     const name = sourceOf(connection.source);
@@ -233,9 +248,7 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
         counters.handshakesFailed++;
         connection.destroy();
       } else if (connection.waitsForClient && now - connection.progressAt > limits.patienceMs) {
-        counters.streamsCut++;
-        log.info({ machine: shortKey(connection.machineKey) }, "client does not read; its connection is cut");
-        connection.destroy();
+        cut(connection);
       } else if (silence > limits.silenceMs + limits.patienceMs) {
         log.debug({ machine: shortKey(connection.machineKey) }, "client is silent; its connection is cut");
         connection.destroy();
@@ -281,14 +294,18 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
       becomeKnown(place.connection);
       sessions.set(session, place);
     },
-    deliver(message: MapMessage, targets: readonly SessionId[]) {
+    deliver(message: MapMessage, targets: readonly SessionId[], acceptedAt?: number) {
+      let writable = 0;
       for (const session of targets) {
         const place = sessions.get(session);
         if (place !== undefined) {
           counters.messagesDelivered++;
           counters.bytesDelivered += message.length;
-          place.connection.deliver(place.stream, message);
+          writable += place.connection.deliver(place.stream, message) ? 1 : 0;
         }
+      }
+      if (acceptedAt !== undefined && writable > 0) {
+        news.push({ acceptedAt, sessions: writable });
       }
     },
     end(session) {

@@ -14,6 +14,7 @@ import { createHandshakeQueue } from "./handshake-queue.ts";
 import { parseNodeResponse } from "./node-response.ts";
 import { escapeHtml } from "./page.ts";
 import { createRateLimit } from "./rate-limit.ts";
+import { addLatency, createLatency, observeLatency } from "./latency.ts";
 
 function prefixes(...texts: string[]): Prefix[] {
   return texts.map((text) => {
@@ -201,4 +202,22 @@ test("what was open on a lost edge is over for the core, and a fresh edge is sen
   link.deliver(message, [128]);
   await Promise.resolve();
   assert.deepEqual(kinds(), ["keep", "deliver"]);
+});
+
+test("what threads count by themselves adds up, over their restarts too", () => {
+  const [sum, first, second] = [createLatency(), createLatency(), createLatency()];
+  observeLatency(first, 0.002, 10);
+  addLatency(sum, first, undefined);
+  const before = structuredClone(first);
+  observeLatency(first, 0.002, 5);
+  observeLatency(first, 60, 1);
+  addLatency(sum, first, before);
+  observeLatency(second, -1, 2);
+  addLatency(sum, second, undefined);
+  assert.deepEqual([sum.counts[0], sum.counts[1], sum.counts.at(-1)], [2, 15, 1]);
+  assert.equal(
+    sum.counts.reduce((total, count) => total + count),
+    18,
+  );
+  assert.ok(Math.abs(sum.sum - 60.03) < 1e-9);
 });

@@ -15,7 +15,11 @@ export interface MapMessage {
 
 /** The side that seals and writes. Inline or on another thread; calls are ordered per session. */
 export interface MapEdge {
-  deliver(message: MapMessage, sessions: readonly SessionId[]): void;
+  /**
+   * `acceptedAt`: when the oldest change that the message tells of was accepted, ms since 1970; undefined where it tells
+   * no news (full maps, catch-ups of one session, signs of life).
+   */
+  deliver(message: MapMessage, sessions: readonly SessionId[], acceptedAt?: number): void;
   /** Ends the stream after what was delivered has been written. */
   end(session: SessionId): void;
 }

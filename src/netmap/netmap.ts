@@ -58,6 +58,8 @@ export interface Netmap extends MapSessions {
   readonly sessionCount: number;
   /** How many different views they have. */
   readonly viewCount: number;
+  /** How many sessions wait for their client to read. */
+  readonly blockedCount: number;
   /** The open sessions and how far behind each is, for people who look for a fault. */
   sessionStates(): readonly SessionState[];
   setDns(dns: DnsSettings): void;
@@ -91,6 +93,13 @@ export function createNetmap(options: NetmapOptions): Netmap {
   let deleted: { readonly session: Session; readonly last: Node }[] = [];
   let round: Generator<void> | undefined;
   const pace = new Pace(now, defer, beginRound);
+  /** When the oldest change was accepted that no round has taken up. */
+  let newsSince: number | undefined;
+
+  function askForRound(): void {
+    newsSince ??= now();
+    pace.ask();
+  }
 
   // What changed.
 
@@ -146,7 +155,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
     if (node !== undefined && pending.hold(node, now() + maxHold)) {
       defer(() => {
         pending.release(id, tailnet.node(id), now());
-        pace.ask();
+        askForRound();
       }, maxHold);
     }
   }
@@ -184,7 +193,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
       pending.peer(id);
     }
     if (somethingToTell()) {
-      pace.ask();
+      askForRound();
     }
   };
   const unsubscribe = tailnet.subscribe(onBatch);
@@ -196,6 +205,8 @@ export function createNetmap(options: NetmapOptions): Netmap {
       return;
     }
     counters.flushes++;
+    const since = newsSince;
+    newsSince = undefined;
     for (const { session, last } of deleted) {
       if (!session.closed) {
         teller.tellDeleted(session, last);
@@ -210,14 +221,17 @@ export function createNetmap(options: NetmapOptions): Netmap {
     const began = now();
     const sent = counters.messages;
     const turn = () => {
-      if (round?.next().done === false) {
+      teller.newsSince = since;
+      const done = round?.next().done !== false;
+      teller.newsSince = undefined;
+      if (!done) {
         defer(turn, 0);
         return;
       }
       round = undefined;
       pace.finished(began, counters.messages - sent);
       if (somethingToTell()) {
-        pace.ask();
+        askForRound();
       }
     };
     turn();
@@ -289,6 +303,14 @@ export function createNetmap(options: NetmapOptions): Netmap {
 
     get viewCount() {
       return audiences.count;
+    },
+
+    get blockedCount() {
+      let count = 0;
+      for (const { blocked } of sessions.values()) {
+        count += blocked ? 1 : 0;
+      }
+      return count;
     },
 
     sessionStates() {
@@ -379,13 +401,13 @@ export function createNetmap(options: NetmapOptions): Netmap {
     setDns(dns) {
       teller.texts.setDns(dns);
       markAllStale(own.dns);
-      pace.ask();
+      askForRound();
     },
 
     setDerpMap(map) {
       teller.texts.setDerpMap(map);
       markAllStale(own.derp);
-      pace.ask();
+      askForRound();
     },
 
     stop() {

@@ -25,6 +25,8 @@ export interface TellerOptions {
 export class Teller {
   readonly audiences: Audiences;
   readonly texts: OwnTexts;
+  /** When the oldest change of the round under way was accepted; undefined outside of rounds. */
+  newsSince: number | undefined;
   readonly #tailnet: NetmapTailnet;
   readonly #edge: MapEdge;
   readonly #settings: NetmapSettings;
@@ -55,6 +57,7 @@ export class Teller {
     this.#edge.deliver(
       message,
       sessions.map(({ id }) => id),
+      this.newsSince,
     );
   }
 

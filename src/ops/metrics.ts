@@ -11,12 +11,19 @@ export interface Histogram {
   observe(value: number): void;
 }
 
+export interface HistogramCounts {
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
 export interface Metrics {
   /** Only ever grows; the name ends in `_total`. */
   counter(name: string, help: string, read: () => number | readonly Sample[]): void;
   gauge(name: string, help: string, read: () => number | readonly Sample[]): void;
   /** `bounds` ascending, without infinity. */
   histogram(name: string, help: string, bounds: readonly number[]): Histogram;
+  /** A histogram that a room keeps itself: one count for each bound, not summed up, and one for what is above. */
+  counts(name: string, help: string, bounds: readonly number[], read: () => HistogramCounts): void;
   /** Every number of a room's counters: `prefix_snake_case_name`, as a counter, or a gauge where `gauges` names it. */
   object<Counters extends object>(
     prefix: string,
@@ -50,37 +57,36 @@ export function createMetrics(): Metrics {
     });
   }
 
+  function addCounts(name: string, help: string, bounds: readonly number[], now: () => HistogramCounts): void {
+    add(name, "histogram", help, () => {
+      const { counts, sum } = now();
+      let below = 0;
+      const buckets = bounds.map((bound, index) => {
+        below += counts[index] ?? 0;
+        return `${name}_bucket{le="${bound}"} ${below}`;
+      });
+      const count = below + (counts[bounds.length] ?? 0);
+      return [...buckets, `${name}_bucket{le="+Inf"} ${count}`, `${name}_sum ${number(sum)}`, `${name}_count ${count}`];
+    });
+  }
+
   return {
     counter: (name, help, value) => read(name, "counter", help, value),
     gauge: (name, help, value) => read(name, "gauge", help, value),
     histogram(name, help, bounds) {
-      const counts = bounds.map(() => 0);
-      let count = 0;
+      const counts = [...bounds, Infinity].map(() => 0);
       let sum = 0;
-      add(name, "histogram", help, () => {
-        let below = 0;
-        const buckets = bounds.map((bound, index) => {
-          below += counts[index] ?? 0;
-          return `${name}_bucket{le="${bound}"} ${below}`;
-        });
-        return [
-          ...buckets,
-          `${name}_bucket{le="+Inf"} ${count}`,
-          `${name}_sum ${number(sum)}`,
-          `${name}_count ${count}`,
-        ];
-      });
+      addCounts(name, help, bounds, () => ({ counts, sum }));
       return {
         observe(value) {
-          count++;
           sum += value;
-          const index = bounds.findIndex((bound) => value <= bound);
-          if (index !== -1) {
-            counts[index] = (counts[index] ?? 0) + 1;
-          }
+          const found = bounds.findIndex((bound) => value <= bound);
+          const bucket = found === -1 ? bounds.length : found;
+          counts[bucket] = (counts[bucket] ?? 0) + 1;
         },
       };
     },
+    counts: addCounts,
     object(prefix, help, counters, gauges) {
       for (const [field, first] of Object.entries(counters)) {
         if (typeof first !== "number") {

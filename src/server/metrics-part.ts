@@ -1,6 +1,7 @@
 // Every room's counters as metrics, under one prefix.
 import type { ControlCounters } from "../control/counters.ts";
-import type { NetmapCounters } from "../netmap/counters.ts";
+import { latencyBounds } from "../control/latency.ts";
+import type { Netmap } from "../netmap/netmap.ts";
 import { createMetrics, type Metrics, type Sample } from "../ops/metrics.ts";
 import type { RelayCounters } from "../relay/counters.ts";
 import type { Tailnet } from "../tailnet/contract.ts";
@@ -8,7 +9,7 @@ import type { Tailnet } from "../tailnet/contract.ts";
 export function createServerMetrics(rooms: {
   readonly tailnet: Tailnet;
   readonly control: ControlCounters;
-  readonly netmap: Readonly<NetmapCounters>;
+  readonly netmap: Pick<Netmap, "counters" | "sessionCount" | "blockedCount" | "viewCount">;
   readonly relay: RelayCounters;
   readonly pendingLogins: () => number;
   readonly now: () => number;
@@ -36,7 +37,24 @@ export function createServerMetrics(rooms: {
   );
   metrics.gauge("hawser_pending_logins", "Machines and SSH sessions that wait for a person.", rooms.pendingLogins);
   metrics.object("hawser_control", "Node-facing edge", rooms.control, ["connectionsOpen", "streamsOpen"]);
-  metrics.object("hawser_netmap", "Netmap engine", rooms.netmap, []);
+  metrics.object("hawser_netmap", "Netmap engine", rooms.netmap.counters, []);
+  metrics.gauge("hawser_netmap_sessions", "Open map streams.", () => rooms.netmap.sessionCount);
+  metrics.gauge(
+    "hawser_netmap_sessions_blocked",
+    "Map streams that wait for their client to read.",
+    () => rooms.netmap.blockedCount,
+  );
+  metrics.gauge(
+    "hawser_netmap_views",
+    "Different sets of peers that open map streams see.",
+    () => rooms.netmap.viewCount,
+  );
+  metrics.counts(
+    "hawser_propagation_seconds",
+    "From a change's acceptance to its bytes handed to the system, for each session whose socket took them at once.",
+    latencyBounds,
+    () => rooms.control.propagation,
+  );
   metrics.object("hawser_relay", "Relay", rooms.relay, ["connections", "clients", "homeClients", "watchers"]);
   const byReason = (counts: Readonly<Record<string, number>>) => (): Sample[] =>
     Object.entries(counts).map(([reason, value]) => ({ labels: { reason }, value }));
