@@ -51,13 +51,14 @@ export function createGrpcHandler({ deps, operations, authenticate, onFault }: G
   });
   return (request, response) => {
     repairAuthority(request);
-    const known = authenticate(request);
-    if (known.kind !== "caller") {
-      refuseUnread(request, response, known);
-      return;
-    }
-    callers.set(request, known);
     try {
+      // Throws when the client has gone meanwhile.
+      const known = authenticate(request);
+      if (known.kind !== "caller") {
+        refuseUnread(request, response, known);
+        return;
+      }
+      callers.set(request, known);
       adapter(request, response);
     } catch (fault) {
       // The adapter throws at once on what it cannot make a URL of; nobody else must notice.
@@ -71,8 +72,11 @@ export function createGrpcHandler({ deps, operations, authenticate, onFault }: G
 function refuseUnread(request: Http2ServerRequest, response: Http2ServerResponse, refusal: Refusal): void {
   const { message, code } = rejection(refusal);
   request.resume();
-  response.writeHead(200, { "content-type": "application/grpc", "grpc-status": code, "grpc-message": message });
-  response.end();
+  // The status must stand in the frame that ends the stream: grpc-go takes no empty one after it.
+  response.stream.respond(
+    { ":status": 200, "content-type": "application/grpc", "grpc-status": code, "grpc-message": message },
+    { endStream: true },
+  );
 }
 
 function rejection(refusal: Refusal): { readonly message: string; readonly code: Code } {
