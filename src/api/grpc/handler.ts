@@ -62,8 +62,10 @@ export function createGrpcHandler({ deps, operations, authenticate, onFault }: G
       adapter(request, response);
     } catch (fault) {
       // The adapter throws at once on what it cannot make a URL of; nobody else must notice.
-      onFault(fault);
-      response.stream.destroy();
+      if (!response.stream.destroyed) {
+        onFault(fault);
+        response.stream.destroy();
+      }
     }
   };
 }
