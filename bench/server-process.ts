@@ -100,6 +100,11 @@ ${extraConfig}
     return this.#key("--user", (await this.createUser("bench")).id);
   }
 
+  /** A key of a fresh user for any number of nodes that are deleted when they leave. */
+  async ephemeralKey(): Promise<string> {
+    return this.#key("--ephemeral", "--user", (await this.createUser("bench")).id);
+  }
+
   /** A key that makes any number of nodes with this tag. */
   taggedKey(tag: string): Promise<string> {
     return this.#key("--tags", tag);
