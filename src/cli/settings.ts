@@ -13,6 +13,10 @@ export async function connect(configFile: string, io: Io, programName: string): 
     throw new CliError(`loading configuration: ${faults.join("; ")}`);
   }
   const { address, apiKey, insecure, timeout } = config.cli;
+  // The key that this very command uses; other findings are the server's business.
+  for (const { text } of findings.filter(({ key, kind }) => key === "cli.api_key" && kind === "risky")) {
+    io.stderr.write(`warning: ${text}\n`);
+  }
   const place =
     address === ""
       ? ({ kind: "socket", path: config.unixSocket } as const)

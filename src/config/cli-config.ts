@@ -2,6 +2,7 @@
 // keep a command from running.
 import { dirname } from "node:path";
 import type { CliOnlyConfig, Finding } from "./config.ts";
+import { warnOfExposedSecrets } from "./exposed.ts";
 import { gather } from "./gather.ts";
 import { logConfig } from "./groups.ts";
 import { keys } from "./keys.ts";
@@ -36,6 +37,7 @@ export async function loadCliConfig(overrides: Partial<Surroundings> = {}): Prom
     log: logConfig(reading),
     disableCheckUpdates: reading.take(keys.disableCheckUpdates),
   };
+  warnOfExposedSecrets(reading, found);
   const findings = reading.findings().filter(({ severity }) => severity !== "info");
   const failed = findings.some(({ severity }) => severity === "error");
   return { config: failed ? undefined : config, findings, file: found?.path };

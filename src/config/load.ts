@@ -3,6 +3,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Config, Finding, LoadedConfig } from "./config.ts";
+import { warnOfExposedSecrets } from "./exposed.ts";
 import { gather } from "./gather.ts";
 import {
   databaseConfig,
@@ -33,6 +34,7 @@ export async function loadConfig(overrides: Partial<Surroundings> = {}): Promise
     workingDir: around.workingDir,
   });
   const config = build(reading, around, found !== undefined);
+  warnOfExposedSecrets(reading, found);
   const findings = reading.findings();
   return {
     config: findings.some(({ severity }) => severity === "error") ? undefined : config,

@@ -47,6 +47,12 @@ export class Reading {
     return this.#gathered.entries.has(spec.key);
   }
 
+  /** Set in the file, and not to nothing. */
+  isInFile(spec: KeySpec<unknown>): boolean {
+    const entry = this.#gathered.entries.get(spec.key);
+    return entry?.from === "file" && entry.raw !== "";
+  }
+
   /** An error about a key that reads well but cannot be meant. */
   error(spec: KeySpec<unknown>, text: string): void {
     this.#about(spec, "error", "invalid", text);
