@@ -22,6 +22,8 @@ export interface PolicyFigures {
   readonly joinWithSelf: number;
   /** An edit of a few rules, compiled and compared with what is in force. */
   readonly previewEdit: number;
+  /** A policy with other names in every rule, in milliseconds of processor time. */
+  readonly previewReplace: number;
   readonly classes: number;
 }
 
@@ -34,6 +36,7 @@ export const policyMarks = {
   userJoinsGroup: 20,
   filter: 1,
   previewEdit: 1000,
+  previewReplace: 1000,
 } as const;
 
 function time(action: () => void): number {
@@ -71,6 +74,27 @@ function previewEdit(engine: PolicyEngine, { text, users, nodes }: BenchWorld): 
   }
 }
 
+/** Puts other tags and groups into every rule. */
+function previewReplace(engine: PolicyEngine, { text, users, nodes }: BenchWorld): void {
+  const start = text.indexOf('"acls"');
+  const rules = text
+    .slice(start)
+    .replace(/tag:t(\d+)/g, (_, tag: string) => `tag:t${(Number(tag) * 7 + 13) % 200}`)
+    .replace(/group:g(\d+)/g, (_, group: string) => `group:g${(Number(group) * 7 + 13) % 100}`);
+  const replaced = text.slice(0, start) + rules;
+  const result = preview(engine, replaced, { users, nodes, settings: { serverUrl: "https://control.example" } });
+  if (!result.ok || result.pairsGaining === 0 || result.pairsLosing === 0) {
+    throw new Error("the other policy changed nothing");
+  }
+}
+
+function processorTime(action: () => void): number {
+  const start = process.cpuUsage();
+  action();
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
+}
+
 const repeats = 30;
 
 export function measurePolicy(nodes: number): PolicyFigures {
@@ -81,6 +105,7 @@ export function measurePolicy(nodes: number): PolicyFigures {
   const firstFilters = time(() => world.nodes.forEach(({ id }) => engine.filterOf(id)));
   const peers = time(() => world.nodes.slice(0, 200).forEach(({ id }) => engine.viewOf(id).peers())) / 200;
   const previewTimes = Array.from({ length: 3 }, () => time(() => previewEdit(engine, world)));
+  const replaceTimes = Array.from({ length: 5 }, () => processorTime(() => previewReplace(engine, world)));
   const changes = measureChanges(engine, world);
   const own = makeWorld({ ...size, self: true });
   const compileWithSelf = median(Array.from({ length: 3 }, () => time(() => compile(own))));
@@ -95,6 +120,7 @@ export function measurePolicy(nodes: number): PolicyFigures {
     compileWithSelf,
     joinWithSelf: measureChanges(withSelf, own).joinNode,
     previewEdit: median(previewTimes),
+    previewReplace: median(replaceTimes),
     classes: new Set(world.nodes.map(({ id }) => engine.viewOf(id).id)).size,
   };
 }
@@ -170,6 +196,7 @@ export function run(args: { readonly sizes?: readonly number[]; readonly print: 
     ["all filters, first time", "firstFilters"],
     ["peers of one view", "peers"],
     ["preview of an edit", "previewEdit"],
+    ["preview of another, CPU", "previewReplace"],
     ["compile with self", "compileWithSelf"],
     ["a node joins, with self", "joinWithSelf"],
     ["views", "classes"],

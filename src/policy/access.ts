@@ -17,30 +17,70 @@ export const noAccess: Access = new Map();
 
 const separator = "\u0000";
 
-/** What a reach opens on this node. `what` is "" for the node itself, the network for what is behind it. */
-export function accessOf(engine: CompiledEngine, reach: Reach, to: Entry): Access {
+/**
+ * Where each target of a rule lies on one node, target by target: "" for the node itself, else the network behind it.
+ * Nowhere: the rule does not open this target here.
+ */
+export type Places = readonly (readonly string[])[];
+
+const capabilityHere: readonly string[] = [""];
+
+/** A node as the destination of rules. */
+export class Ground {
+  readonly #to: Entry;
+  readonly #own: ReadonlySet<string>;
+  readonly #destinations: Destinations;
+
+  constructor(engine: CompiledEngine, to: Entry) {
+    this.#to = to;
+    this.#own = new Set(addressesOf(to.node).map(addressText));
+    this.#destinations = new Destinations(engine.program, to);
+  }
+
+  places(reach: Reach): Places {
+    const out: (readonly string[])[] = [];
+    for (const unit of reach.rule.units) {
+      if (unit.self !== reach.self) {
+        continue;
+      }
+      if (unit.kind === "apps") {
+        const here = unit.targets.some((selector) => this.#destinations.capTexts(selector).length > 0);
+        out.push(here ? capabilityHere : []);
+        continue;
+      }
+      for (const { selector } of unit.targets) {
+        out.push(this.#placesOf(this.#destinations.texts(reach, selector)));
+      }
+    }
+    return out;
+  }
+
+  #placesOf(texts: readonly string[]): readonly string[] {
+    if (texts === internetTexts) {
+      return ["the internet"];
+    }
+    const places = [...new Set(texts.map((text) => (this.#own.has(text) || text === "*" ? "" : text)))];
+    return texts.includes("*") ? [...places, ...this.#to.node.routes.map(formatPrefix)] : places;
+  }
+}
+
+/** What a reach opens where its targets lie at these places. */
+export function accessAt(reach: Reach, places: Places): Access {
   const found = new Map<string, PortRange[]>();
-  const own = new Set(addressesOf(to.node).map(addressText));
-  const destinations = new Destinations(engine.program, to);
+  let target = 0;
   for (const unit of reach.rule.units) {
     if (unit.self !== reach.self) {
       continue;
     }
     if (unit.kind === "apps") {
-      const here = unit.targets.some((selector) => destinations.capTexts(selector).length > 0);
+      const here = (places[target++] ?? []).length > 0;
       unit.apps.forEach(({ name }) => here && found.set(`${separator}capability ${name}`, [allPorts]));
       continue;
     }
-    for (const { selector, ports } of unit.targets) {
-      const texts = destinations.texts(reach, selector);
-      const things =
-        texts === internetTexts
-          ? ["the internet"]
-          : [...new Set(texts.map((text) => (own.has(text) || text === "*" ? "" : text)))];
-      const behind = texts.includes("*") ? to.node.routes.map(formatPrefix) : [];
-      for (const thing of [...things, ...behind]) {
+    for (const { ports } of unit.targets) {
+      for (const place of places[target++] ?? []) {
         for (const protocol of unit.protocol === undefined ? defaultProtocols : [unit.protocol]) {
-          const key = `${thing}${separator}${protocol}`;
+          const key = `${place}${separator}${protocol}`;
           found.set(key, [...(found.get(key) ?? []), ...ports]);
         }
       }
@@ -86,6 +126,21 @@ export function subtract(x: Access, y: Access): Access {
     }
   }
   return left;
+}
+
+/** Is there anything in `x` that is not in `y`? */
+export function exceeds(x: Access, y: Access): boolean {
+  for (const [thing, ranges] of x) {
+    const others = y.get(thing);
+    // Ranges of an access never touch each other, so each must lie in a single one.
+    if (
+      others === undefined ||
+      !ranges.every(({ first, last }) => others.some((other) => other.first <= first && last <= other.last))
+    ) {
+      return true;
+    }
+  }
+  return false;
 }
 
 function subtractRanges(ranges: readonly PortRange[], less: readonly PortRange[]): readonly PortRange[] {

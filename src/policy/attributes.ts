@@ -38,6 +38,11 @@ export class Attributes {
     return nodeAttrs.length === 0 && !disableIPv4 && oneCGNATRoute === "" && !this.#randomize;
   }
 
+  /** Some entry is for nodes with certain addresses, so that nodes of one owner may differ. */
+  get namesAddresses(): boolean {
+    return this.#policy.nodeAttrs.some(({ targets }) => targets.some(({ kind }) => kind === "addresses"));
+  }
+
   #setKeys(user: UserId | null, tags: readonly string[]): SetKeys {
     const keys = new Set<string>();
     const known = user === null ? undefined : this.#directory.user(user);

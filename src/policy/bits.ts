@@ -24,15 +24,28 @@ export function intersects(x: Bits, y: Bits): boolean {
 }
 
 /** The elements, ascending. */
-export function* elements(bits: Bits): Generator<number> {
+export function elements(bits: Bits): readonly number[] {
+  const found: number[] = [];
   for (let i = 0; i < bits.length; i++) {
     for (let word = bits[i] ?? 0; word !== 0; word &= word - 1) {
-      yield i * 32 + 31 - Math.clz32(word & -word);
+      found.push(i * 32 + 31 - Math.clz32(word & -word));
     }
   }
+  return found;
 }
 
-/** Equal exactly for equal sets of the same kind. */
+/**
+ * Equal exactly for equal sets of the same kind, also where keys are put one behind the other: three characters for each
+ * word that is not empty, and one that is no word's number. Most sets are small.
+ */
 export function bitsKey(bits: Bits): string {
-  return String.fromCharCode(...new Uint16Array(bits.buffer, bits.byteOffset, bits.length * 2));
+  const codes: number[] = [];
+  for (let i = 0; i < bits.length; i++) {
+    const word = bits[i] ?? 0;
+    if (word !== 0) {
+      codes.push(i, word & 0xffff, word >>> 16);
+    }
+  }
+  codes.push(0xffff);
+  return codes.length < 1000 ? String.fromCharCode(...codes) : codes.map((code) => String.fromCharCode(code)).join("");
 }

@@ -46,6 +46,9 @@ export class EntryMaker {
   readonly #postureIndex: ReadonlyMap<string, number>;
   /** Sources with postures that are not made of node sets alone. */
   readonly #postureSources: readonly Source[];
+  /** Without postures: those for everybody, and those with addresses. */
+  readonly #wideSources: readonly Source[];
+  readonly #addressSources: readonly Source[];
 
   constructor(program: Program, classes: ClassBook) {
     this.#program = program;
@@ -54,6 +57,9 @@ export class EntryMaker {
     this.#postureSources = program.sources.filter(
       (source) => source.postures.length > 0 && (source.any || source.danger || source.prefixes.length > 0),
     );
+    const plain = program.sources.filter((source) => source.postures.length === 0);
+    this.#wideSources = plain.filter((source) => source.any || source.danger);
+    this.#addressSources = plain.filter((source) => source.prefixes.length > 0);
   }
 
   /** `detached`: the node is only thought of, and joins no class. */
@@ -178,14 +184,16 @@ export class EntryMaker {
         take(id);
       }
     });
-    for (const source of program.sources) {
-      if (source.postures.length > 0) {
-        continue;
+    for (const source of this.#wideSources) {
+      if (source.danger || facts.tailnet || facts.subnets.length > 0) {
+        take(source.id);
       }
-      if (source.danger || (source.any && (facts.tailnet || facts.subnets.length > 0))) {
-        take(source.id);
-      } else if (facts.subnets.some((route) => source.addresses.overlaps(route))) {
-        take(source.id);
+    }
+    if (facts.subnets.length > 0) {
+      for (const source of this.#addressSources) {
+        if (facts.subnets.some((route) => source.addresses.overlaps(route))) {
+          take(source.id);
+        }
       }
     }
     return bits;

@@ -1,168 +1,125 @@
 // The packet side of a preview: every pair of groups whose rules differ, what the one gains and loses towards the other,
 // and equal answers told together.
 import { AccessBook, type AccessId, type Difference } from "./access-book.ts";
-import { accessOf } from "./access.ts";
-import { elements, type Bits } from "./bits.ts";
 import type { CompiledEngine } from "./compiled-engine.ts";
 import type { Entry } from "./entries.ts";
 import { overlay, type Overlay, type PairedGroup } from "./preview-classes.ts";
 import { groupOf, type AccessChange } from "./preview-groups.ts";
+import { Openings, RowMerger, Rows, type Merged, type When } from "./preview-rows.ts";
 
-type When = "before" | "after";
-
-interface Merged {
-  readonly difference: Difference;
-  readonly src: PairedGroup[];
-  readonly dst: readonly PairedGroup[];
+interface Columns {
+  /** Of the destinations, ascending. */
+  readonly numbers: Int32Array;
+  readonly before: Rows;
+  readonly after: Rows;
 }
 
 export class AccessComparison {
   readonly #engines: Readonly<Record<When, CompiledEngine>>;
   readonly #overlay: Overlay;
   readonly #book = new AccessBook();
-  /** Per destination: what each reach, by shared number, opens on it; -1 is not known yet. */
-  readonly #opened: Readonly<Record<When, Int32Array[]>> = { before: [], after: [] };
-  /** How many nodes (not counting people's, where autogroup:self is in force) are in both groups. */
-  readonly #inBoth = new Map<number, number>();
+  readonly #openings: Readonly<Record<When, Openings>>;
+  readonly #overlaps: Overlaps;
   pairsGaining = 0;
   pairsLosing = 0;
 
   constructor(before: CompiledEngine, after: CompiledEngine) {
     this.#engines = { before, after };
     this.#overlay = overlay(before, after);
-    for (const [{ identity }, { src, dst }] of this.#overlay.groupsOf) {
-      if (!this.#hasSelf || identity.user === undefined) {
-        const key = bothKey(src, dst);
-        this.#inBoth.set(key, (this.#inBoth.get(key) ?? 0) + 1);
-      }
-    }
+    this.#openings = {
+      before: new Openings(before, this.#overlay.before, "before", this.#book),
+      after: new Openings(after, this.#overlay.after, "after", this.#book),
+    };
+    this.#overlaps = new Overlaps(this.#overlay, this.#hasSelf);
   }
 
   /** The largest `limit` changes, and how many more there are. */
   run(limit: number): { readonly changes: readonly AccessChange[]; readonly more: number } {
-    const merged = this.#mergeRows();
-    const sized = merged.map((each) => ({ ...each, size: countOf(each.src) * countOf(each.dst) }));
-    sized.sort((x, y) => y.size - x.size);
+    const { destinations } = this.#overlay;
+    const merged = Array.from(this.#mergeRows(), (each) => ({ each, size: this.#sizeOf(each) }));
+    merged.sort((x, y) => y.size - x.size);
     const own = this.#ownDevices();
     const changes = [
       ...own,
-      ...sized.slice(0, Math.max(0, limit - own.length)).map(({ src, dst, difference }) => ({
-        src: groupOf(
-          src.flatMap(({ entries }) => entries),
-          src[0]?.behind,
-        ),
-        dst: groupOf(dst.flatMap(({ entries }) => entries)),
+      ...merged.slice(0, Math.max(0, limit - own.length)).map(({ each: { src, dst, behind, difference } }) => ({
+        src: this.#overlay.names.groupOf(src, behind),
+        dst: this.#overlay.names.groupOf(dst.flatMap((number) => destinations[number] ?? [])),
         ownDevices: false,
-        gained: difference.gained,
-        lost: difference.lost,
+        ...this.#book.inWords(difference),
       })),
     ];
-    return { changes, more: own.length + sized.length - changes.length };
+    return { changes, more: own.length + merged.length - changes.length };
+  }
+
+  #sizeOf({ src, dst }: Merged<Difference>): number {
+    const { destinations } = this.#overlay;
+    let count = 0;
+    for (const number of dst) {
+      count += destinations[number]?.entries.length ?? 0;
+    }
+    return src.reduce((sum, { entries }) => sum + entries.length, 0) * count;
   }
 
   get #hasSelf(): boolean {
     return this.#engines.before.program.hasSelf || this.#engines.after.program.hasSelf;
   }
 
-  /** Sources with the same differences towards the same destinations are told together. */
-  #mergeRows(): readonly Merged[] {
+  #mergeRows(): Iterable<Merged<Difference>> {
     const { sources, destinations } = this.#overlay;
-    const all = this.#rowsTo(destinations);
-    const changed = this.#rowsTo(destinations.filter((dst) => dst.changed));
-    const merged = new Map<string, Merged>();
+    const all = this.#columns(destinations);
+    const changed = this.#columns(destinations.filter((dst) => dst.changed));
+    const merger = new RowMerger<Difference>();
+    const before = new Int32Array(destinations.length);
+    const after = new Int32Array(destinations.length);
     for (const src of sources) {
-      for (const [difference, dst] of this.#row(src, src.changed ? all : changed)) {
-        const key = `${src.behind ? "behind " : ""}${difference.id} ${fingerprint(dst)}`;
-        const found = merged.get(key);
-        if (found === undefined) {
-          merged.set(key, { difference, src: [src], dst });
-        } else {
-          found.src.push(src);
-        }
-      }
+      const columns = src.changed ? all : changed;
+      columns.before.fill(src, before);
+      columns.after.fill(src, after);
+      this.#compare(src, columns.numbers, before, after, merger);
+      merger.endRow(src);
     }
-    return [...merged.values()];
+    return merger.all();
   }
 
-  #rowsTo(destinations: readonly PairedGroup[]): TwoRows {
-    const size = this.#overlay.destinations.length;
-    const rows = (when: When): Rows =>
-      new Rows(destinations, size, when, (reach, to) => this.#opens(reach, to, when), this.#book);
-    return { destinations, before: rows("before"), after: rows("after") };
+  #columns(destinations: readonly PairedGroup[]): Columns {
+    const rows = (when: When): Rows => new Rows(destinations, when, this.#openings[when], this.#book);
+    return {
+      numbers: Int32Array.from(destinations, ({ number }) => number),
+      before: rows("before"),
+      after: rows("after"),
+    };
   }
 
-  #row(src: PairedGroup, to: TwoRows): Map<Difference, PairedGroup[]> {
-    const before = to.before.of(src.before);
-    const after = to.after.of(src.after);
-    const row = new Map<Difference, PairedGroup[]>();
-    for (const dst of to.destinations) {
-      const difference = this.#book.difference(before[dst.number] ?? 0, after[dst.number] ?? 0);
-      const pairs = difference === undefined ? 0 : this.#pairs(src, dst);
+  #compare(
+    src: PairedGroup,
+    numbers: Int32Array,
+    before: Int32Array,
+    after: Int32Array,
+    merger: RowMerger<Difference>,
+  ): void {
+    const pairsTo = this.#overlaps.pairsFrom(src);
+    for (let i = 0; i < numbers.length; i++) {
+      const dst = numbers[i] ?? 0;
+      const had = before[dst] ?? 0;
+      const has = after[dst] ?? 0;
+      if (had === has) {
+        continue;
+      }
+      const difference = this.#book.difference(had, has);
+      const pairs = difference === undefined ? 0 : (pairsTo[dst] ?? 0);
       if (difference === undefined || pairs === 0) {
         continue;
       }
+      merger.note(difference, dst);
       if (!src.behind) {
         this.#count(difference, pairs);
       }
-      const found = row.get(difference);
-      if (found === undefined) {
-        row.set(difference, [dst]);
-      } else {
-        found.push(dst);
-      }
     }
-    return row;
-  }
-
-  /** Pairs of different nodes; those of one person are counted apart where autogroup:self is in force. */
-  #pairs(src: PairedGroup, dst: PairedGroup): number {
-    if (src.behind) {
-      return src.entries.length * dst.entries.length;
-    }
-    let pairs = src.entries.length * dst.entries.length - (this.#inBoth.get(bothKey(src, dst)) ?? 0);
-    if (this.#hasSelf) {
-      const [few, many] = src.owners.size < dst.owners.size ? [src, dst] : [dst, src];
-      for (const [owner, count] of few.owners) {
-        pairs -= count * (many.owners.get(owner) ?? 0);
-      }
-    }
-    return pairs;
   }
 
   #count(difference: Difference, pairs: number): void {
-    this.pairsGaining += difference.gained.length > 0 ? pairs : 0;
-    this.pairsLosing += difference.lost.length > 0 ? pairs : 0;
-  }
-
-  /** What the reaches that both sides have in common open, together, on this node. */
-  #accessBy(src: Bits, dst: Bits, to: PairedGroup, when: When): AccessId {
-    let access = 0;
-    for (let i = 0; i < src.length; i++) {
-      for (let word = (src[i] ?? 0) & (dst[i] ?? 0); word !== 0; word &= word - 1) {
-        access = this.#book.union(access, this.#opens(i * 32 + 31 - Math.clz32(word & -word), to, when));
-      }
-    }
-    return access;
-  }
-
-  #opens(reach: number, to: PairedGroup, when: When): AccessId {
-    const opened = this.#openedOn(to, when, to[when].length * 32);
-    let opens = opened[reach] ?? 0;
-    if (opens === -1) {
-      const rule = this.#overlay[when].get(reach);
-      opens = rule === undefined ? 0 : this.#book.id(accessOf(this.#engines[when], rule, to.samples[when]));
-      opened[reach] = opens;
-    }
-    return opens;
-  }
-
-  #openedOn(to: PairedGroup, when: When, size: number): Int32Array {
-    let opened = this.#opened[when][to.number];
-    if (opened === undefined) {
-      opened = new Int32Array(size).fill(-1);
-      this.#opened[when][to.number] = opened;
-    }
-    return opened;
+    this.pairsGaining += difference.gains ? pairs : 0;
+    this.pairsLosing += difference.loses ? pairs : 0;
   }
 
   /** Between the devices of one person autogroup:self adds to what the rules say of everybody. */
@@ -192,8 +149,7 @@ export class AccessComparison {
       src: groupOf([...src]),
       dst: groupOf([...dst]),
       ownDevices: true,
-      gained: difference.gained,
-      lost: difference.lost,
+      ...this.#book.inWords(difference),
     }));
   }
 
@@ -220,72 +176,60 @@ export class AccessComparison {
       return undefined;
     }
     const access = (when: When): AccessId => {
-      const { self } = this.#overlay;
-      const plain = this.#accessBy(src[when], dst[when], dst, when);
-      return this.#book.union(plain, this.#accessBy(src[when], self, dst, when));
+      const common = (named: PairedGroup["before"]): AccessId =>
+        Rows.common(src[when], named, dst, this.#openings[when], this.#book);
+      return this.#book.union(common(dst[when]), common(this.#overlay.self));
     };
     return src.changed || dst.changed ? this.#book.difference(access("before"), access("after")) : undefined;
   }
 }
 
-interface TwoRows {
-  readonly destinations: readonly PairedGroup[];
-  readonly before: Rows;
-  readonly after: Rows;
-}
+/** How many pairs of different nodes two groups make; those of one person are counted apart where autogroup:self is in force. */
+class Overlaps {
+  readonly #hasSelf: boolean;
+  readonly #sizes: Int32Array;
+  /** Per source: nodes (not people's, where autogroup:self is in force) that are in the destination, too. */
+  readonly #inBoth: Map<number, number>[] = [];
+  /** Per person: destinations with how many of their devices. */
+  readonly #ownedIn = new Map<number, (readonly [dst: number, count: number])[]>();
+  readonly #row: Float64Array;
 
-/** What a source may do to every destination at once, rule by rule: most rules name few destinations. */
-class Rows {
-  /** Per reach: the destinations it names. */
-  readonly #named: PairedGroup[][] = [];
-  readonly #row: Int32Array;
-  readonly #opens: (reach: number, to: PairedGroup) => AccessId;
-  readonly #book: AccessBook;
-
-  constructor(
-    destinations: readonly PairedGroup[],
-    size: number,
-    when: When,
-    opens: (reach: number, to: PairedGroup) => AccessId,
-    book: AccessBook,
-  ) {
-    this.#row = new Int32Array(size);
-    this.#opens = opens;
-    this.#book = book;
-    for (const dst of destinations) {
-      for (const reach of elements(dst[when])) {
-        (this.#named[reach] ??= []).push(dst);
+  constructor({ groupsOf, destinations }: Overlay, hasSelf: boolean) {
+    this.#hasSelf = hasSelf;
+    this.#sizes = Int32Array.from(destinations, ({ entries }) => entries.length);
+    this.#row = new Float64Array(destinations.length);
+    for (const [{ identity }, { src, dst }] of groupsOf) {
+      if (!hasSelf || identity.user === undefined) {
+        const row = (this.#inBoth[src.number] ??= new Map<number, number>());
+        row.set(dst.number, (row.get(dst.number) ?? 0) + 1);
+      }
+    }
+    for (const { number, owners } of hasSelf ? destinations : []) {
+      for (const [owner, count] of owners) {
+        const owned = this.#ownedIn.get(owner) ?? [];
+        this.#ownedIn.set(owner, owned);
+        owned.push([number, count]);
       }
     }
   }
 
-  /** Access by the number of the destination; the same array every time. */
-  of(src: Bits): Int32Array {
-    this.#row.fill(0);
-    for (const reach of elements(src)) {
-      for (const dst of this.#named[reach] ?? []) {
-        this.#row[dst.number] = this.#book.union(this.#row[dst.number] ?? 0, this.#opens(reach, dst));
+  /** By the number of the destination; the same array every time. */
+  pairsFrom(src: PairedGroup): Float64Array {
+    const row = this.#row;
+    const count = src.entries.length;
+    for (let i = 0; i < row.length; i++) {
+      row[i] = count * (this.#sizes[i] ?? 0);
+    }
+    if (!src.behind) {
+      for (const [dst, both] of this.#inBoth[src.number] ?? []) {
+        row[dst] = (row[dst] ?? 0) - both;
+      }
+      for (const [owner, devices] of this.#hasSelf ? src.owners : []) {
+        for (const [dst, others] of this.#ownedIn.get(owner) ?? []) {
+          row[dst] = (row[dst] ?? 0) - devices * others;
+        }
       }
     }
-    return this.#row;
+    return row;
   }
-}
-
-function bothKey(src: PairedGroup, dst: PairedGroup): number {
-  return src.number * 2 ** 24 + dst.number;
-}
-
-function countOf(groups: readonly PairedGroup[]): number {
-  return groups.reduce((sum, { entries }) => sum + entries.length, 0);
-}
-
-/** Two rolling sums over the numbers of the groups: enough to tell lists apart. */
-function fingerprint(groups: readonly PairedGroup[]): string {
-  let x = 0x811c9dc5;
-  let y = 5381;
-  for (const { number } of groups) {
-    x = Math.imul(x ^ number, 0x01000193);
-    y = (Math.imul(y, 33) + number) | 0;
-  }
-  return `${groups.length}:${x >>> 0}:${y >>> 0}`;
 }

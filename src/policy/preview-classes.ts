@@ -5,10 +5,11 @@ import { bitsKey, elements, emptyBits, setBit, type Bits } from "./bits.ts";
 import type { NodeClass } from "./classes.ts";
 import type { CompiledEngine } from "./compiled-engine.ts";
 import type { Entry } from "./entries.ts";
-import { TargetKeys } from "./target-keys.ts";
 import type { Unit } from "./policy.ts";
+import { Names } from "./preview-groups.ts";
 import type { Reach } from "./program.ts";
 import { selectorKey, type Selector } from "./selectors.ts";
+import { TargetKeys } from "./target-keys.ts";
 
 /** Nodes with the same rules naming them, before and after. */
 export interface PairedGroup {
@@ -23,6 +24,8 @@ export interface PairedGroup {
   readonly behind: boolean;
   /** How many of them each person owns. */
   readonly owners: Map<number, number>;
+  /** What the nodes are called by: numbers of labels. */
+  readonly labels: Set<number>;
 }
 
 export interface Overlay {
@@ -33,6 +36,7 @@ export interface Overlay {
   readonly before: ReadonlyMap<number, Reach>;
   readonly after: ReadonlyMap<number, Reach>;
   readonly self: Bits;
+  readonly names: Names;
 }
 
 export function overlay(before: CompiledEngine, after: CompiledEngine): Overlay {
@@ -49,8 +53,9 @@ export function overlay(before: CompiledEngine, after: CompiledEngine): Overlay 
   const old = new Translation(before, beforeIds, ids.size, self);
   const now = new Translation(after, afterIds, ids.size, self);
   const targets = { before: new TargetKeys(before), after: new TargetKeys(after) };
-  const sources = new Grouping();
-  const destinations = new Grouping();
+  const names = new Names(before.entries());
+  const sources = new Grouping(names);
+  const destinations = new Grouping(names);
   const groupsOf = new Map<Entry, { readonly src: PairedGroup; readonly dst: PairedGroup }>();
   for (const entry of before.entries()) {
     const other = after.entry(entry.node.id);
@@ -77,6 +82,7 @@ export function overlay(before: CompiledEngine, after: CompiledEngine): Overlay 
     before: new Map(before.program.reaches.map((reach, index) => [beforeIds[index] ?? 0, reach])),
     after: new Map(after.program.reaches.map((reach, index) => [afterIds[index] ?? 0, reach])),
     self,
+    names,
   };
 }
 
@@ -157,6 +163,11 @@ class Translation {
 
 class Grouping {
   readonly #groups = new Map<string, PairedGroup>();
+  readonly #names: Names;
+
+  constructor(names: Names) {
+    this.#names = names;
+  }
 
   add(key: string, before: Bits, after: Bits, entry: Entry, other: Entry, behind = false): PairedGroup {
     let group = this.#groups.get(key);
@@ -169,11 +180,15 @@ class Grouping {
         samples: { before: entry, after: other },
         entries: [],
         owners: new Map(),
+        labels: new Set(),
         behind,
       };
       this.#groups.set(key, group);
     }
     group.entries.push(entry);
+    for (const label of this.#names.labelsOf(entry.identity)) {
+      group.labels.add(label);
+    }
     const owner = entry.identity.user?.id;
     if (owner !== undefined && !behind) {
       group.owners.set(owner, (group.owners.get(owner) ?? 0) + 1);

@@ -2,6 +2,7 @@
 import type { CompiledEngine } from "./compiled-engine.ts";
 import { formatDuration } from "./durations.ts";
 import type { Entry } from "./entries.ts";
+import type { Identity } from "./identities.ts";
 import type { SshRule } from "./policy.ts";
 import { groupOf, type AccessChange } from "./preview-groups.ts";
 
@@ -13,7 +14,8 @@ interface SshClass {
 }
 
 interface SshSide {
-  readonly entry: Entry;
+  /** Equal for equal sets. */
+  readonly key: string;
   /** Indexes of the rules with these nodes as source, as destination. */
   readonly src: ReadonlySet<number>;
   readonly dst: ReadonlySet<number>;
@@ -38,16 +40,17 @@ export function sshChanges(before: CompiledEngine, after: CompiledEngine): reado
 
 function classesOf(before: CompiledEngine, after: CompiledEngine): readonly SshClass[] {
   const byKey = new Map<string, SshClass>();
+  const sides = { before: new Sides(before), after: new Sides(after) };
   for (const entry of before.entries()) {
     const other = after.entry(entry.node.id);
     if (other === undefined) {
       continue;
     }
-    const sides = [sideOf(before, entry), sideOf(after, other)] as const;
-    const key = sides.map(({ src, dst }) => `${[...src].join()}/${[...dst].join()}`).join("|");
+    const [x, y] = [sides.before.of(entry), sides.after.of(other)];
+    const key = `${x.key}|${y.key}`;
     const found = byKey.get(key);
     if (found === undefined) {
-      byKey.set(key, { entries: [entry], before: sides[0], after: sides[1] });
+      byKey.set(key, { entries: [entry], before: x, after: y });
     } else {
       found.entries.push(entry);
     }
@@ -55,15 +58,35 @@ function classesOf(before: CompiledEngine, after: CompiledEngine): readonly SshC
   return [...byKey.values()];
 }
 
-function sideOf(engine: CompiledEngine, entry: Entry): SshSide {
-  const { ssh, sshSources } = { ssh: engine.program.policy.ssh, sshSources: engine.program.sshSources };
-  return {
-    entry,
-    src: new Set(
-      ssh.filter(({ index }) => entry.sources.includes(sshSources[index]?.id ?? -1)).map(({ index }) => index),
-    ),
-    dst: new Set(ssh.filter((rule) => engine.ssh.isDestination(rule, entry)).map(({ index }) => index)),
-  };
+/** What the SSH rules of one policy say of nodes: mostly the same of all that are alike in owner, tags and postures. */
+class Sides {
+  readonly #engine: CompiledEngine;
+  readonly #known = new Map<Identity, Map<readonly number[], SshSide>>();
+
+  constructor(engine: CompiledEngine) {
+    this.#engine = engine;
+  }
+
+  of(entry: Entry): SshSide {
+    const known = this.#known.get(entry.identity) ?? new Map<readonly number[], SshSide>();
+    this.#known.set(entry.identity, known);
+    let side = known.get(entry.sources);
+    if (side === undefined) {
+      side = this.#make(entry);
+      known.set(entry.sources, side);
+    }
+    return side;
+  }
+
+  #make(entry: Entry): SshSide {
+    const { policy, sshSources } = this.#engine.program;
+    const sources = new Set(entry.sources);
+    const indexes = (named: (rule: SshRule) => boolean): readonly number[] =>
+      policy.ssh.filter(named).map(({ index }) => index);
+    const src = indexes(({ index }) => sources.has(sshSources[index]?.id ?? -1));
+    const dst = indexes((rule) => this.#engine.ssh.isDestination(rule, entry));
+    return { key: `${src.join()}/${dst.join()}`, src: new Set(src), dst: new Set(dst) };
+  }
 }
 
 /** Logins in words; between devices of one person autogroup:self counts too. */

@@ -2,7 +2,9 @@
 // whom, SSH and node attributes included. Plain data; others print it.
 import { CompiledEngine } from "./compiled-engine.ts";
 import type { PolicyEngine } from "./engine.ts";
+import type { CapMap } from "../wire/tailcfg.ts";
 import type { Entry } from "./entries.ts";
+import type { Identity } from "./identities.ts";
 import { compilePolicy, type PolicyInput } from "./compile.ts";
 import { AccessComparison } from "./preview-access.ts";
 import { groupOf, type AccessChange, type NodeGroup } from "./preview-groups.ts";
@@ -75,21 +77,47 @@ function attributeChanges(before: CompiledEngine, after: CompiledEngine): readon
   if (before.attributes.isEmpty && after.attributes.isEmpty) {
     return [];
   }
-  const merged = new Map<string, { readonly gained: string[]; readonly lost: string[]; readonly entries: Entry[] }>();
-  for (const entry of before.entries()) {
-    const had = before.attributes.selfCaps(entry.node);
-    const has = after.attributes.selfCaps(entry.node);
-    const gained = Object.keys(has).filter((name) => !Object.hasOwn(had, name));
-    const lost = Object.keys(had).filter((name) => !Object.hasOwn(has, name));
-    if (gained.length + lost.length === 0) {
-      continue;
+  const merged = new Map<string, { readonly difference: NamesDiffer; readonly entries: Entry[] }>();
+  for (const entries of alike(before, [before, after])) {
+    const [entry] = entries;
+    const difference =
+      entry && namesDiffer(before.attributes.selfCaps(entry.node), after.attributes.selfCaps(entry.node));
+    if (difference !== undefined) {
+      const key = JSON.stringify(difference);
+      const found = merged.get(key) ?? { difference, entries: [] };
+      merged.set(key, found);
+      entries.forEach((each) => found.entries.push(each));
     }
-    const key = JSON.stringify([gained, lost]);
-    const found = merged.get(key) ?? { gained, lost, entries: [] };
-    merged.set(key, found);
-    found.entries.push(entry);
   }
-  return [...merged.values()].map(({ gained, lost, entries }) => ({ nodes: groupOf(entries), gained, lost }));
+  return [...merged.values()].map(({ difference, entries }) => ({ nodes: groupOf(entries), ...difference }));
+}
+
+type NamesDiffer = Pick<AttributeChange, "gained" | "lost">;
+
+function namesDiffer(had: CapMap, has: CapMap): NamesDiffer | undefined {
+  const gained = Object.keys(has).filter((name) => !Object.hasOwn(had, name));
+  const lost = Object.keys(had).filter((name) => !Object.hasOwn(has, name));
+  return gained.length + lost.length === 0 ? undefined : { gained, lost };
+}
+
+/** Nodes that get the same attributes under either policy. */
+function alike(before: CompiledEngine, engines: readonly CompiledEngine[]): Iterable<readonly Entry[]> {
+  if (engines.some(({ attributes }) => attributes.namesAddresses)) {
+    return Array.from(before.entries(), (entry) => [entry]);
+  }
+  const byOs = new Map<unknown, Map<Identity, Entry[]>>();
+  for (const entry of before.entries()) {
+    const os = entry.node.posture["node:os"];
+    const byIdentity = byOs.get(os) ?? new Map<Identity, Entry[]>();
+    byOs.set(os, byIdentity);
+    const found = byIdentity.get(entry.identity);
+    if (found === undefined) {
+      byIdentity.set(entry.identity, [entry]);
+    } else {
+      found.push(entry);
+    }
+  }
+  return [...byOs.values()].flatMap((byIdentity) => [...byIdentity.values()]);
 }
 
 export type { AccessChange, NodeGroup } from "./preview-groups.ts";

@@ -179,7 +179,7 @@ class Runner {
   #reaches(source: Subject, target: TestTarget, opened: Opened): boolean {
     if (source.kind === "address") {
       const { reaches } = this.#engine.program;
-      return [...elements(opened.plain)].some((id) => {
+      return elements(opened.plain).some((id) => {
         const reach = reaches[id];
         return reach !== undefined && holdsAddress(this.#engine, reach.source, source.prefix);
       });
