@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { SimClient } from "../sim/client.ts";
 import { controlWorld, until, type ControlWorld } from "./control-world.ts";
 
 /** Values by name, with labels as they stand in the text. */
@@ -16,7 +17,7 @@ async function scrape(world: ControlWorld): Promise<ReadonlyMap<string, number>>
 for (const threads of [0, 2]) {
   test(`one change is one encode, one message a peer and one latency a peer (${threads} edge threads)`, async (context) => {
     const world = await controlWorld(context, { metrics: true, extraConfig: `control: { threads: ${threads} }` });
-    const sims = [];
+    const sims: SimClient[] = [];
     for (let count = 0; count < 5; count++) {
       const sim = await world.join();
       await sim.update({ endpoints: [`192.0.2.${count}:41641`], netInfo: { PreferredDERP: 999 } });
