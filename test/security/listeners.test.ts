@@ -150,7 +150,10 @@ test("no listener falls over random bytes, broken requests and broken HTTP/2", {
   await fc.assert(
     fc.asyncProperty(
       fc.uint8Array({ maxLength: 1400 }),
-      (bytes) => new Promise<void>((done) => void udp.send(bytes, doors.stunPort, "127.0.0.1", () => done())),
+      (bytes) =>
+        new Promise<void>((done) => {
+          udp.send(bytes, doors.stunPort, "127.0.0.1", () => done());
+        }),
     ),
     { numRuns: 100 },
   );
