@@ -10,7 +10,7 @@ import type { LocalSocket } from "./local-socket.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { Caller, OperationDeps } from "./operation.ts";
 import { operations } from "./operations.ts";
-import { createRest, send, sendError, sendJson, sendText } from "./rest.ts";
+import { createRest, sendError, sendJson, sendText } from "./rest.ts";
 import { swaggerPage } from "./swagger-page.ts";
 
 export type { OperationDeps, PolicySource } from "./operation.ts";
@@ -100,7 +100,7 @@ export function createApi(options: ApiOptions): Api {
           "content-security-policy",
           "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
         );
-        send(response, 200, "text/html; charset=utf-8", swaggerPage(calls, options.version));
+        sendText(response, 200, swaggerPage(calls, options.version), "text/html");
         return true;
       }
       if (path === "/swagger/v1/openapiv2.json") {

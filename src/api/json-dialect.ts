@@ -62,7 +62,10 @@ function attempt<Value>(read: () => Value): Decoded<Value> {
   }
 }
 
-/** Reads a message from parsed JSON; `problem` names the field. */
+/**
+ * Reads a message from parsed JSON; `problem` names the field. The value is made out of `input`'s own objects where they
+ * have its form, so that `input` must be the caller's alone and is not to be used afterwards.
+ */
 export function fromJson<Value extends object>(type: MessageType<Value>, input: unknown): Decoded<Value> {
   return attempt(() => messageFromJson(type, input));
 }
@@ -71,12 +74,43 @@ function messageFromJson<Value extends object>(type: MessageType<Value>, input: 
   if (typeof input !== "object" || input === null || Array.isArray(input)) {
     throw new WrongValue(`expected an object for ${type.name}`);
   }
+  return hasForm(type, input) ? inPlace(type, input) : (copied(type, input) as Value);
+}
+
+/** Whether the keys are the type's, all of them, in its order: as our own server writes them. */
+function hasForm<Value extends object>(type: MessageType<Value>, input: object): input is Value {
+  const keys = Object.keys(input);
+  const { fields } = type;
+  if (keys.length !== fields.length) {
+    return false;
+  }
+  for (let index = 0; index < keys.length; index += 1) {
+    if (keys[index] !== fields[index]?.local) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Most values of a message are in their final form already. */
+function inPlace<Value extends object>(type: MessageType<Value>, input: Value): Value {
+  for (const field of type.fields) {
+    const given = fieldOf(input, field.local);
+    const value = given === null ? field.unset : fieldFromJson(field, given);
+    if (value !== given) {
+      Reflect.set(input, field.local, value);
+    }
+  }
+  return input;
+}
+
+function copied(type: MessageType<object>, input: object): object {
   const value: Record<string, unknown> = {};
   for (const field of type.fields) {
     const given = ownValue(input, field);
     value[field.local] = given === undefined || given === null ? field.unset : fieldFromJson(field, given);
   }
-  return value as Value;
+  return value;
 }
 
 function ownValue(input: object, field: NamedField): unknown {

@@ -2,7 +2,8 @@
 // method (headscale reference §3.2), so there would be little left for one to do.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AnyCall } from "./call.ts";
-import { fieldFromText, fromJson, toJson } from "./json-dialect.ts";
+import { jsonBytes } from "./json-bytes.ts";
+import { fieldFromText, fromJson } from "./json-dialect.ts";
 import type { Decoded } from "./json-dialect.ts";
 import type { NamedField } from "./message.ts";
 import type { Caller, Operation, OperationDeps } from "./operation.ts";
@@ -66,7 +67,7 @@ export function createRest({ deps, operations, onFault }: RestOptions): Rest {
     try {
       const result = await operation.run(deps, caller, input.value);
       if (result.ok) {
-        sendJson(response, 200, toJson(operation.call.response, result.value));
+        send(response, 200, jsonType, jsonBytes(operation.call.response, result.value));
       } else {
         sendError(response, result.error);
       }
@@ -128,27 +129,39 @@ function decodeBody(call: AnyCall, text: string): Decoded<object> {
   return parsed === null ? { ok: true, value: {} } : fromJson(call.request, parsed);
 }
 
+const jsonType = "application/json";
+
 export function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  send(response, status, "application/json", JSON.stringify(value));
+  send(response, status, jsonType, [Buffer.from(JSON.stringify(value))]);
 }
 
 export function sendError(response: ServerResponse, error: RpcError, status = httpStatus(error.code)): void {
   sendJson(response, status, { code: rpcCodeNumber(error.code), message: error.message, details: [] });
 }
 
-export function sendText(response: ServerResponse, status: number, text: string): void {
-  send(response, status, "text/plain; charset=utf-8", text);
+export function sendText(response: ServerResponse, status: number, text: string, type = "text/plain"): void {
+  send(response, status, `${type}; charset=utf-8`, [Buffer.from(text)]);
 }
 
-export function send(response: ServerResponse, status: number, contentType: string, body: string): void {
+/** The body is the pieces one behind the other. */
+function send(response: ServerResponse, status: number, contentType: string, body: readonly Uint8Array[]): void {
   if (response.headersSent || response.destroyed) {
     return;
   }
   response.statusCode = status;
   response.setHeader("content-type", contentType);
-  response.setHeader("content-length", Buffer.byteLength(body));
+  response.setHeader(
+    "content-length",
+    body.reduce((sum, piece) => sum + piece.length, 0),
+  );
   // Answers hold keys and names: no cache may keep them.
   response.setHeader("cache-control", "no-store");
   response.setHeader("x-content-type-options", "nosniff");
-  response.end(body);
+  // Head and pieces go to the kernel in one call.
+  response.cork();
+  for (const piece of body) {
+    response.write(piece);
+  }
+  response.end();
+  response.uncork();
 }

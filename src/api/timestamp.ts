@@ -5,14 +5,50 @@ const pattern = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(
 /** The form that nearly all have; days above 28 depend on the month. */
 const usual = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{3})?Z$/;
 
-export function timestampText(ms: number): string {
-  return new Date(ms).toISOString().replace(".000Z", "Z");
+const msPerDay = 86_400_000;
+/** `2026-01-02T` of the day that was last asked for: the times of a list are often of few days. */
+let lastDay = Number.NaN;
+let lastDayText = "";
+
+export function timestampText(time: number): string {
+  // As Date has it: a fraction is cut towards zero.
+  const ms = Math.trunc(time);
+  const day = Math.floor(ms / msPerDay);
+  if (day !== lastDay) {
+    const text = new Date(ms).toISOString();
+    lastDayText = text.slice(0, text.indexOf("T") + 1);
+    lastDay = day;
+  }
+  const rest = ms - day * msPerDay;
+  const seconds = Math.floor(rest / 1000);
+  const fraction = rest % 1000;
+  const clock = `${twoDigits(Math.floor(seconds / 3600))}:${twoDigits(Math.floor(seconds / 60) % 60)}:${twoDigits(seconds % 60)}`;
+  return fraction === 0 ? `${lastDayText}${clock}Z` : `${lastDayText}${clock}.${String(fraction).padStart(3, "0")}Z`;
 }
+
+const pairs = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, "0"));
+
+function twoDigits(number: number): string {
+  return pairs[number] ?? "";
+}
+
+/** As `lastDay`, of texts that were read. */
+let readDay = Number.NaN;
+let readDayText = " ";
 
 /** Milliseconds since 1970; finer digits are cut. Undefined when the text is not RFC 3339 or names no such time. */
 export function parseTimestamp(text: string): number | undefined {
+  if (text.startsWith(readDayText)) {
+    const ms = sinceMidnight(text);
+    if (ms !== -1) {
+      return readDay + ms;
+    }
+  }
   if (usual.test(text)) {
-    return Date.parse(text);
+    const ms = Date.parse(text);
+    readDay = Math.floor(ms / msPerDay) * msPerDay;
+    readDayText = text.slice(0, dayLength);
+    return ms;
   }
   const match = pattern.exec(text);
   if (match === null) {
@@ -34,4 +70,31 @@ export function parseTimestamp(text: string): number | undefined {
   }
   const offset = (Number(offsetHour) * 60 + Number(offsetMinute)) * 60_000;
   return local.getTime() - (sign === "-" ? -offset : offset);
+}
+
+/** `2026-01-02T` */
+const dayLength = 11;
+
+/** Milliseconds of `03:04:05Z` or `03:04:05.678Z` behind the day; -1 for all other forms. */
+function sinceMidnight(text: string): number {
+  const { length } = text;
+  const clockEnd = dayLength + 8;
+  const hasFraction = length === clockEnd + 5 && text[clockEnd] === ".";
+  if ((length !== clockEnd + 1 && !hasFraction) || text[length - 1] !== "Z" || text[13] !== ":" || text[16] !== ":") {
+    return -1;
+  }
+  const [hour, minute, second] = [twoDigitsAt(text, 11), twoDigitsAt(text, 14), twoDigitsAt(text, 17)];
+  const fraction = hasFraction ? twoDigitsAt(text, 20) * 10 + digitAt(text, 22) : 0;
+  const isTime = hour < 24 && minute < 60 && second < 60 && fraction < 1000;
+  return isTime ? ((hour * 60 + minute) * 60 + second) * 1000 + fraction : -1;
+}
+
+function twoDigitsAt(text: string, index: number): number {
+  return digitAt(text, index) * 10 + digitAt(text, index + 1);
+}
+
+/** More than any number may be here, when it is none. */
+function digitAt(text: string, index: number): number {
+  const digit = text.charCodeAt(index) - 48;
+  return digit >= 0 && digit <= 9 ? digit : 1000;
 }

@@ -1,6 +1,5 @@
 // The command line's connection to a server: REST over the Unix socket, or over HTTPS with an API key.
-import { request as httpRequest } from "node:http";
-import type { IncomingMessage, RequestOptions } from "node:http";
+import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import type { Call } from "../api/call.ts";
 import { fromJson, toJson } from "../api/json-dialect.ts";
 import { fieldOf } from "../api/message.ts";
@@ -76,12 +75,7 @@ interface HttpAnswer {
   readonly text: string;
 }
 
-async function exchange(
-  options: ClientOptions,
-  method: string,
-  path: string,
-  body: string | undefined,
-): Promise<HttpAnswer> {
+function exchange(options: ClientOptions, method: string, path: string, body: string | undefined): Promise<HttpAnswer> {
   const { place } = options;
   const headers: Record<string, string> = { accept: "application/json" };
   if (body !== undefined) {
@@ -90,6 +84,9 @@ async function exchange(
   }
   // No keep-alive: a command makes a call or two and must end when it has its answer.
   const base: RequestOptions = { method, path, headers, agent: false };
+  // An import of these modules touches every one of their exports, and with them loads a second HTTP client and more:
+  // half of what a short command costs.
+  const { request: httpRequest } = process.getBuiltinModule("node:http");
   if (place.kind === "socket") {
     return send(
       options,
@@ -104,14 +101,14 @@ async function exchange(
   if (protocol === "http:") {
     return send(options, httpRequest, target, body);
   }
-  const { request: httpsRequest } = await import("node:https");
+  const { request: httpsRequest } = process.getBuiltinModule("node:https");
   return send(options, httpsRequest, { ...target, rejectUnauthorized: !place.insecure }, body);
 }
 
 type Requester = (
   options: RequestOptions & { rejectUnauthorized?: boolean },
   onResponse: (response: IncomingMessage) => void,
-) => ReturnType<typeof httpRequest>;
+) => ClientRequest;
 
 function send(
   options: ClientOptions,

@@ -18,8 +18,8 @@ export interface Invocation {
   readonly io: Io;
   /** The connection to the server, by the configuration. Throws CliError when there is no way to it. */
   client(): Promise<Client>;
-  /** Writes the result: `shape` for programs, `human` for people. */
-  answer(shape: Shape, human: string): void;
+  /** Writes the result: `shape` for programs, `human` for people. A long text is made only when it is wanted. */
+  answer(shape: Shape, human: string | (() => string)): void;
   /** A line on stderr that is not part of the result. */
   note(text: string): void;
   /** Asks on stderr; --force is a yes, the end of input a no. */
@@ -30,8 +30,14 @@ export function outputFormat(text: string): OutputFormat {
   return text === "json" || text === "json-line" || text === "yaml" ? text : "human";
 }
 
-export function renderShape(shape: Shape, format: Exclude<OutputFormat, "human">): string {
-  return format === "yaml" ? `${renderYaml(shape)}\n` : `${renderJson(shape, format === "json" ? "\t" : undefined)}\n`;
+/** In pieces, so that a long list needs no room for its whole text. */
+export function* renderShape(shape: Shape, format: Exclude<OutputFormat, "human">): Generator<string> {
+  if (format === "yaml") {
+    yield renderYaml(shape);
+  } else {
+    yield* renderJson(shape, format === "json" ? "\t" : undefined);
+  }
+  yield "\n";
 }
 
 export interface InvocationOptions {
@@ -52,7 +58,13 @@ export function createInvocation({ programName, operands, flags, io, connect }: 
     io,
     client: connect,
     answer(shape, human) {
-      io.stdout.write(format === "human" ? `${forTerminal(human)}\n` : renderShape(shape, format));
+      if (format === "human") {
+        io.stdout.write(`${forTerminal(typeof human === "string" ? human : human())}\n`);
+        return;
+      }
+      for (const piece of renderShape(shape, format)) {
+        io.stdout.write(piece);
+      }
     },
     note(text) {
       io.stderr.write(`${forTerminal(text)}\n`);

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { HealthResponse, Node, PreAuthKey, User } from "../api/messages.ts";
-import { many, one, plain, renderJson, renderYaml } from "./output-shapes.ts";
+import { many, one, plain, renderJson as jsonPieces, renderYaml } from "./output-shapes.ts";
+import type { Shape } from "./output-shapes.ts";
+
+function renderJson(shape: Shape, indent: string | undefined): string {
+  return [...jsonPieces(shape, indent)].join("");
+}
 
 const made = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 
@@ -92,4 +97,23 @@ test("YAML lists keep the first key beside the dash", () => {
   assert.ok(lines.includes("  id: 1"));
   assert.ok(lines.includes("  acltags: []"));
   assert.equal(renderYaml(many(User, [])), "[]\n");
+});
+
+test("a long list comes in pieces, and indented it is the same as in one line", () => {
+  const nodes = Array.from({ length: 1000 }, (_, index) => ({
+    ...Node.unset,
+    id: index + 1,
+    name: index % 3 === 0 ? "<&>\u2028é" : 'plain "quoted"',
+    tags: index % 2 === 0 ? [] : ["tag:a", "tag:b"],
+    user: index % 5 === 0 ? null : { ...User.unset, id: 7, createdAt: index % 7 === 0 ? 0 : made },
+    createdAt: made + index,
+  }));
+  const pieces = [...jsonPieces(many(Node, nodes), "\t")];
+  assert.ok(pieces.length > 10);
+  const line = renderJson(many(Node, nodes), undefined);
+  const parsed: unknown = JSON.parse(line);
+  const goEscapes = (text: string): string =>
+    text.replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  assert.equal(pieces.join(""), goEscapes(JSON.stringify(parsed, undefined, "\t")));
+  assert.equal(line, goEscapes(JSON.stringify(parsed)));
 });

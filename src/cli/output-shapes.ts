@@ -30,9 +30,23 @@ export function result(text: string): Shape {
 
 type JsonObject = { [key: string]: Json };
 
-/** Without a newline at the end. `indent` undefined is one line. */
-export function renderJson(shape: Shape, indent: string | undefined): string {
-  return escapeAsGo(JSON.stringify(jsonOf(shape), undefined, indent));
+/** In pieces, without a newline at the end. `indent` undefined is one line. */
+export function* renderJson(shape: Shape, indent: string | undefined): Generator<string> {
+  const lines = linesAt("", indent);
+  switch (shape.kind) {
+    case "message": {
+      const out: string[] = [];
+      addMessage(out, shape.type, shape.value, lines);
+      yield out.join("");
+      return;
+    }
+    case "list":
+      yield* listPieces(shape.type, shape.values, lines);
+      return;
+    case "plain":
+      yield anyJson(shape.value, lines);
+      return;
+  }
 }
 
 /** Ends in a newline. */
@@ -40,30 +54,80 @@ export function renderYaml(shape: Shape): string {
   return writeGoYaml(yamlOf(shape));
 }
 
-function jsonOf(shape: Shape): Json {
-  switch (shape.kind) {
-    case "message":
-      return jsonMessage(shape.type, shape.value);
-    case "list":
-      return shape.values.length === 0 ? null : shape.values.map((value) => jsonMessage(shape.type, value));
-    case "plain":
-      return shape.value;
+/** How the lines of an object or list begin and end, and those of what is inside. */
+interface Lines {
+  /** Before the first item, and behind the comma before each other one. */
+  readonly inner: string;
+  /** Before the closing bracket. */
+  readonly end: string;
+  readonly colon: string;
+  readonly indent: string | undefined;
+  /** Of what is inside; made when it is asked for. */
+  deeper: Lines | undefined;
+}
+
+function linesAt(margin: string, indent: string | undefined): Lines {
+  return indent === undefined
+    ? { inner: "", end: "", colon: ":", indent, deeper: undefined }
+    : { inner: `\n${margin}${indent}`, end: `\n${margin}`, colon: ": ", indent, deeper: undefined };
+}
+
+function deeper(lines: Lines): Lines {
+  lines.deeper ??= linesAt(lines.inner.slice(1), lines.indent);
+  return lines.deeper;
+}
+
+/** What a piece of a long list has at least: much text, and little for the engine to keep at a time. */
+const rowsInPiece = 64;
+
+function* listPieces(type: MessageType<object>, values: readonly object[], lines: Lines): Generator<string> {
+  let out: string[] = [];
+  let rows = 0;
+  for (const value of values) {
+    out.push(rows === 0 ? "[" : ",", lines.inner);
+    addMessage(out, type, value, deeper(lines));
+    rows += 1;
+    if (rows % rowsInPiece === 0) {
+      yield out.join("");
+      out = [];
+    }
+  }
+  out.push(...(rows === 0 ? ["null"] : [lines.end, "]"]));
+  yield out.join("");
+}
+
+function addMessage(out: string[], type: MessageType<object>, value: object, lines: Lines): void {
+  const inside = deeper(lines);
+  let isEmpty = true;
+  for (const { local, snake, repeated, kind } of type.fields) {
+    const own = fieldOf(value, local);
+    const items = repeated && Array.isArray(own) ? own : undefined;
+    if (items === undefined ? repeated || isZero(kind, own) : items.length === 0) {
+      continue;
+    }
+    out.push(isEmpty ? "{" : ",", lines.inner, '"', snake, '"', lines.colon);
+    isEmpty = false;
+    if (items === undefined) {
+      addItem(out, kind, own, inside);
+    } else {
+      addItems(out, kind, items, inside);
+    }
+  }
+  if (isEmpty) {
+    out.push("{}");
+  } else {
+    out.push(lines.end, "}");
   }
 }
 
-function jsonMessage(type: MessageType<object>, value: object): Json {
-  const out: JsonObject = {};
-  for (const field of type.fields) {
-    const own = fieldOf(value, field.local);
-    if (field.repeated) {
-      if (Array.isArray(own) && own.length > 0) {
-        out[field.snake] = own.map((item) => jsonItem(field.kind, item));
-      }
-    } else if (!isZero(field.kind, own)) {
-      out[field.snake] = jsonItem(field.kind, own);
-    }
+function addItems(out: string[], kind: FieldKind, items: readonly unknown[], lines: Lines): void {
+  let isFirst = true;
+  for (const item of items) {
+    out.push(isFirst ? "[" : ",", lines.inner);
+    isFirst = false;
+    addItem(out, kind, item, deeper(lines));
   }
-  return out;
+  out.push(lines.end, "]");
 }
 
 function isZero(kind: FieldKind, value: unknown): boolean {
@@ -76,24 +140,59 @@ function isZero(kind: FieldKind, value: unknown): boolean {
   );
 }
 
-function jsonItem(kind: FieldKind, value: unknown): Json {
+function addItem(out: string[], kind: FieldKind, value: unknown, lines: Lines): void {
   switch (kind.is) {
-    case "time": {
-      const { seconds, nanos } = secondsAndNanos(Number(value));
-      return { ...(seconds === 0 ? {} : { seconds }), ...(nanos === 0 ? {} : { nanos }) };
-    }
+    case "time":
+      addTime(out, Number(value), lines);
+      return;
     case "enum":
-      return Math.max(0, kind.type.names.indexOf(String(value)));
+      out.push(String(Math.max(0, kind.type.names.indexOf(String(value)))));
+      return;
     case "message":
-      return typeof value === "object" && value !== null ? jsonMessage(kind.type, value) : null;
+      if (typeof value === "object" && value !== null) {
+        addMessage(out, kind.type, value, lines);
+      } else {
+        out.push("null");
+      }
+      return;
     case "string":
+      if (typeof value === "string" && asItIs.test(value)) {
+        out.push('"', value, '"');
+      } else {
+        out.push(anyJson(value, lines));
+      }
+      return;
     case "bool":
     case "u64":
     case "number":
     case "json":
-      return value as Json;
+      out.push(anyJson(value, lines));
+      return;
   }
 }
+
+function addTime(out: string[], ms: number, { inner, end, colon }: Lines): void {
+  const { seconds, nanos } = secondsAndNanos(ms);
+  if (seconds !== 0) {
+    out.push("{", inner, '"seconds"', colon, String(seconds));
+  }
+  if (nanos !== 0) {
+    out.push(seconds === 0 ? "{" : ",", inner, '"nanos"', colon, String(nanos));
+  }
+  out.push(...(seconds === 0 && nanos === 0 ? ["{}"] : [end, "}"]));
+}
+
+function anyJson(value: unknown, { end, indent }: Lines): string {
+  if (typeof value === "number" || typeof value === "boolean") {
+    return JSON.stringify(value);
+  }
+  const text = escapeAsGo(JSON.stringify(value, undefined, indent) ?? "null");
+  // Within texts a newline is an escape, so that each one here begins a line.
+  return end === "" || end === "\n" ? text : text.replaceAll("\n", end);
+}
+
+/** Printable ASCII without what JSON or Go writes as escapes. */
+const asItIs = /^[ !#-%'-;=?-[\]-~]*$/;
 
 function secondsAndNanos(ms: number): { readonly seconds: number; readonly nanos: number } {
   const seconds = Math.floor(ms / 1000);

@@ -49,7 +49,9 @@ export async function runProgram(
 /** In the form that --output asks for, also when the words could not be parsed. */
 function errorText(message: string, words: readonly string[]): string {
   const format = outputFormat(writtenOutput(words));
-  return format === "human" ? `Error: ${forTerminal(message)}\n` : renderShape(plain({ error: message }), format);
+  return format === "human"
+    ? `Error: ${forTerminal(message)}\n`
+    : [...renderShape(plain({ error: message }), format)].join("");
 }
 
 function writtenOutput(words: readonly string[]): string {

@@ -17,7 +17,7 @@ export async function listAudit(run: Invocation): Promise<void> {
   const client = await run.client();
   const limit = run.flags.number("limit", 50);
   const { entries } = await client.call(ListAudit, { limit: Math.min(limit, page) }, "reading the audit log");
-  run.answer(many(AuditEntry, entries), auditTable(run, entries));
+  run.answer(many(AuditEntry, entries), () => auditTable(run, entries));
 }
 
 function auditTable(run: Invocation, entries: readonly AuditEntryValue[]): string {

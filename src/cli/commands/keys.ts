@@ -62,7 +62,7 @@ export async function listPreAuthKeys(run: Invocation): Promise<void> {
   const isShown = (key: PreAuthKeyValue): boolean =>
     owner === "" || key.user?.name === owner || String(key.user?.id) === owner;
   const shown = preAuthKeys.filter(isShown);
-  run.answer(many(PreAuthKey, shown), preAuthKeyTable(run, shown));
+  run.answer(many(PreAuthKey, shown), () => preAuthKeyTable(run, shown));
 }
 
 function preAuthKeyTable(run: Invocation, keys: readonly PreAuthKeyValue[]): string {
@@ -126,7 +126,7 @@ export async function createApiKey(run: Invocation): Promise<void> {
 export async function listApiKeys(run: Invocation): Promise<void> {
   const client = await run.client();
   const { apiKeys } = await client.call(ListApiKeys, {}, "listing api keys");
-  run.answer(many(ApiKey, apiKeys), apiKeyTable(run, apiKeys));
+  run.answer(many(ApiKey, apiKeys), () => apiKeyTable(run, apiKeys));
 }
 
 function apiKeyTable(run: Invocation, keys: readonly ApiKeyValue[]): string {

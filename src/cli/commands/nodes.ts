@@ -30,7 +30,7 @@ export async function listNodes(run: Invocation): Promise<void> {
     return;
   }
   const { nodes } = await client.call(ListNodes, { user: run.flags.text("user") }, "listing nodes");
-  run.answer(many(Node, nodes), nodeTable(nodes, run.io));
+  run.answer(many(Node, nodes), () => nodeTable(nodes, run.io));
 }
 
 export async function expireNode(run: Invocation): Promise<void> {
@@ -133,7 +133,7 @@ export async function listRoutes(run: Invocation): Promise<void> {
   const wanted = run.flags.text("identifier");
   const chosen = wanted === "" || wanted === "0" ? nodes : [await oneNode(client, wanted, "getting node")];
   const shown = chosen.filter(hasRoutes);
-  run.answer(shown.length === 0 ? plain([]) : many(Node, shown), routeTable(shown, run.io));
+  run.answer(shown.length === 0 ? plain([]) : many(Node, shown), () => routeTable(shown, run.io));
 }
 
 async function changeRoutes(run: Invocation, word: "enable" | "disable" | "delete"): Promise<void> {

@@ -29,7 +29,7 @@ export async function listUsers(run: Invocation): Promise<void> {
   const query = id > 0 ? { id } : flags.given("name") ? { name: flags.text("name") } : { email: flags.text("email") };
   const client = await run.client();
   const { users } = await client.call(ListUsers, query, "listing users");
-  run.answer(many(User, users), userTable(run, users));
+  run.answer(many(User, users), () => userTable(run, users));
 }
 
 function userTable(run: Invocation, users: readonly UserValue[]): string {
