@@ -1,5 +1,5 @@
 // One node's packet filter, put together line by line. Lines with equal sources and protocol become one rule.
-import { IpSet, type Addr } from "../ip/index.ts";
+import type { Addr } from "../ip/index.ts";
 import type { CapGrant, CapMap, FilterRule, NetPortRange } from "../wire/tailcfg.ts";
 import { AddressList } from "./address-list.ts";
 import { hasBit } from "./bits.ts";
@@ -127,7 +127,7 @@ export class FilterMaker {
           addresses.push(...addressesOf(other.node));
         }
       }
-      texts = new AddressList(addresses).textsWith(IpSet.empty);
+      texts = new AddressList(addresses).texts();
       this.#selfTexts.set(source, texts);
     }
     return texts;
@@ -160,7 +160,7 @@ export class FilterMaker {
 
   #allOwnDevices(): readonly string[] {
     const addresses = [...this.#world.entriesOfUser(this.#entry)].flatMap((other) => addressesOf(other.node));
-    return new AddressList(addresses).textsWith(IpSet.empty);
+    return new AddressList(addresses).texts();
   }
 
   /** Something in it names the node itself, so that no other node can have the same. */

@@ -69,8 +69,11 @@ export class SourceState {
     if (source.danger && !withPosture) {
       return ["*"];
     }
-    this.#list ??= new AddressList(this.members().flatMap((entry) => memberAddresses(source, entry)));
-    const own = this.#list.textsWith(withPosture ? IpSet.empty : source.addresses);
+    this.#list ??= new AddressList(
+      this.members().flatMap((entry) => memberAddresses(source, entry)),
+      withPosture ? IpSet.empty : source.addresses,
+    );
+    const own = this.#list.texts();
     return this.#usesRoutes ? [...new Set([...own, ...tailnetTexts, ...this.#book.routeTexts()])] : own;
   }
 }
