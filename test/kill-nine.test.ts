@@ -8,7 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { sha256 } from "../src/store/audit.ts";
 import { openSqliteStore } from "../src/store/sqlite.ts";
+import { verifyAudit } from "../src/tailnet/audit-chain.ts";
 
 const kills = Number(process.env["HAWSER_KILLS"] ?? 4);
 
@@ -46,6 +48,7 @@ test(`everything acknowledged survives ${kills} kills at any moment`, async () =
       db.close();
       const store = await openSqliteStore({ path });
       const snapshot = await store.load();
+      assert.deepEqual((await verifyAudit(store, sha256)).faults, [], "the audit log is whole");
       await store.close();
       const nodes = new Map(snapshot.nodes.map(({ record }) => [record.nodeKey, record]));
       const users = new Set(snapshot.users.map(({ name }) => name));

@@ -179,7 +179,7 @@ async function logout(room: RegisterRoom, call: MachineCall, request: RegisterRe
     case "expired":
       return jsonReply(response({ NodeKeyExpired: true }), true);
     case "valid": {
-      const outcome = await room.tailnet.logout(call.machineKey, request.NodeKey);
+      const outcome = await room.tailnet.logout(call.machineKey, request.NodeKey, call.source);
       if (!outcome.ok) {
         return refused(room, call, request, outcome.error.text);
       }
@@ -195,7 +195,7 @@ async function shorten(
   request: RegisterRequest,
   expiry: number,
 ): Promise<EdgeReply> {
-  const outcome: Result<Node> = await room.tailnet.shortenExpiry(call.machineKey, request.NodeKey, expiry);
+  const outcome: Result<Node> = await room.tailnet.shortenExpiry(call.machineKey, request.NodeKey, expiry, call.source);
   return outcome.ok ? accepted(room, outcome.value) : refused(room, call, request, outcome.error.text);
 }
 

@@ -168,10 +168,10 @@ export interface TailnetCommands {
   standing(machineKey: MachineKey, nodeKey: NodeKey): Standing;
   /** Creates, updates or rotates the node this registration means (§3.4); checks the credential only where it is needed. */
   register(actor: Actor, registration: Registration, credential: Credential): Promise<Result<Node>>;
-  /** Key expiry := now; an ephemeral node is deleted. The machine must own the key. */
-  logout(machineKey: MachineKey, nodeKey: NodeKey): Promise<Result<void>>;
+  /** Key expiry := now; an ephemeral node is deleted. The machine must own the key; `from` is its address. */
+  logout(machineKey: MachineKey, nodeKey: NodeKey, from?: string): Promise<Result<void>>;
   /** Shortens the expiry on the node's own request; extending is refused. */
-  shortenExpiry(machineKey: MachineKey, nodeKey: NodeKey, expiry: number): Promise<Result<Node>>;
+  shortenExpiry(machineKey: MachineKey, nodeKey: NodeKey, expiry: number, from?: string): Promise<Result<Node>>;
 
   renameNode(actor: Actor, id: NodeId, name: string): Promise<Result<Node>>;
   setTags(actor: Actor, id: NodeId, tags: readonly string[]): Promise<Result<Node>>;

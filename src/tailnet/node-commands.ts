@@ -184,11 +184,11 @@ export function deleteEphemeral(id: NodeId, idle: () => boolean): Planner<void> 
   };
 }
 
-function actorOf(node: Node): Actor {
-  return { kind: "node", id: String(node.id), from: "" };
+function actorOf(node: Node, from = ""): Actor {
+  return { kind: "node", id: String(node.id), from };
 }
 
-export function logout(machineKey: MachineKey, nodeKey: NodeKey): Planner<void> {
+export function logout(machineKey: MachineKey, nodeKey: NodeKey, from?: string): Planner<void> {
   return (plan) => {
     const node = plan.nodeByKey(nodeKey);
     if (node === undefined) {
@@ -198,11 +198,11 @@ export function logout(machineKey: MachineKey, nodeKey: NodeKey): Planner<void> 
       return { ok: false, error: wrongMachine };
     }
     if (node.ephemeral) {
-      remove(plan, actorOf(node), "node.logout", node);
+      remove(plan, actorOf(node, from), "node.logout", node);
     } else if (!isExpired(node, plan.now)) {
       const record = { ...recordOf(node), expiry: plan.now };
       plan.putNode(record);
-      plan.audit(actorOf(node), "node.logout", `node:${node.id}`, { expiry: node.expiry }, { expiry: plan.now });
+      plan.audit(actorOf(node, from), "node.logout", `node:${node.id}`, { expiry: node.expiry }, { expiry: plan.now });
     }
     return { ok: true, value: () => undefined };
   };
@@ -213,6 +213,7 @@ export function shortenExpiry(
   machineKey: MachineKey,
   nodeKey: NodeKey,
   expiry: number,
+  from?: string,
 ): Planner<Node> {
   return (plan) => {
     const node = plan.nodeByKey(nodeKey);
@@ -225,7 +226,9 @@ export function shortenExpiry(
     if (isExpired(node, plan.now) || (node.expiry !== null && expiry > node.expiry)) {
       return { ok: false, error: { code: "denied", text: "extending key is not allowed" } };
     }
-    return change(state, plan, actorOf(node), "node.shorten-expiry", node, { expiry: Math.max(expiry, plan.now) });
+    return change(state, plan, actorOf(node, from), "node.shorten-expiry", node, {
+      expiry: Math.max(expiry, plan.now),
+    });
   };
 }
 

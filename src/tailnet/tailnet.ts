@@ -131,8 +131,9 @@ export async function createTailnet(options: TailnetOptions): Promise<Tailnet> {
         credential.kind === "auth-key" ? { kind: "auth-key", id: findAuthKey(credential.secret) } : credential;
       return run(register(registrationDeps, actor, registration, proof));
     },
-    logout: (machineKey, nodeKey) => run(nodes.logout(machineKey, nodeKey)),
-    shortenExpiry: (machineKey, nodeKey, expiry) => run(nodes.shortenExpiry(state, machineKey, nodeKey, expiry)),
+    logout: (machineKey, nodeKey, from) => run(nodes.logout(machineKey, nodeKey, from)),
+    shortenExpiry: (machineKey, nodeKey, expiry, from) =>
+      run(nodes.shortenExpiry(state, machineKey, nodeKey, expiry, from)),
 
     renameNode: (actor, id, name) => run(nodes.renameNode(state, options, actor, id, name)),
     setTags: (actor, id, tags) => run(nodes.setTags(state, actor, id, tags)),
