@@ -9,6 +9,7 @@ import { run as runCrowd } from "./crowd.ts";
 import { mesh, meshMarks, type MeshResult } from "./mesh.ts";
 import { run as runPolicy } from "./policy.ts";
 import type { Layout } from "./protocol.ts";
+import { inNamespace, run as runSlowReaders } from "./slow-readers.ts";
 import { meshTable } from "./table.ts";
 import { run as runThreads } from "./threads.ts";
 
@@ -20,6 +21,7 @@ const usage = `npm run bench [SCENARIO] [-- --sizes N,N,N]
   admin   reads over REST with 1,000 nodes, and nodes list of 10,000
   policy  1,000 rules over 1k to 30k nodes: compiling, changes, filters, peers (--sizes to choose)
   crowd   N nodes that see one hub and nothing else (10000): what a session costs by itself
+  slow-readers  a thousand healthy clients beside N that do not read well (4000)
   threads the same changes with connections on the main thread, on one edge thread and on two (1000)
 `;
 
@@ -52,6 +54,14 @@ if (values.help) {
   process.exitCode = exitCode;
 } else if (scenario === "crowd") {
   finish("crowd", await runCrowd({ sizes: (values.sizes ?? "10000").split(",").map(Number), print, say }));
+} else if (scenario === "slow-readers") {
+  const sizes = (values.sizes ?? "4000").split(",").map(Number);
+  const inside = await inNamespace();
+  if (inside === undefined) {
+    finish("slow-readers", await runSlowReaders({ sizes, print, say }));
+  } else {
+    process.exitCode = inside;
+  }
 } else if (scenario === "threads") {
   finish("threads", await runThreads({ sizes: (values.sizes ?? "1000").split(",").map(Number), print, say }));
 } else {

@@ -24,9 +24,11 @@ export class ServerProcess {
   readonly url: URL;
   readonly folder: string;
   readonly #config: string;
+  readonly #metricsPort: number;
   #child: ChildProcess | undefined;
 
-  private constructor(folder: string, port: number, extraConfig: string) {
+  private constructor(folder: string, port: number, metricsPort: number, extraConfig: string) {
+    this.#metricsPort = metricsPort;
     this.folder = folder;
     this.url = new URL(`http://127.0.0.1:${port}`);
     this.#config = join(folder, "config.yaml");
@@ -35,7 +37,7 @@ export class ServerProcess {
       `data_dir: ${folder}
 server_url: http://127.0.0.1:${port}
 listen_addr: 127.0.0.1:${port}
-metrics_listen_addr: ""
+metrics_listen_addr: 127.0.0.1:${metricsPort}
 noise: { private_key_path: ${folder}/noise_private.key }
 prefixes: { v4: 100.64.0.0/10, v6: fd7a:115c:a1e0::/48 }
 policy: { mode: database }
@@ -53,7 +55,7 @@ ${extraConfig}
   /** Starts a server with an empty database; its log goes to a file in its folder. */
   static async start(extraConfig = ""): Promise<ServerProcess> {
     const folder = mkdtempSync(join(tmpdir(), "hawser-bench-"));
-    const server = new ServerProcess(folder, await freePort(), extraConfig);
+    const server = new ServerProcess(folder, await freePort(), await freePort(), extraConfig);
     await server.launch();
     return server;
   }
@@ -113,6 +115,15 @@ ${extraConfig}
   async #key(...owner: readonly string[]): Promise<string> {
     const common = ["preauthkeys", "create", "--reusable", "--expiration", "24h", "--output", "json"];
     return (JSON.parse(await this.cli(...common, ...owner)) as { key: string }).key;
+  }
+
+  /** What the server counts, by name, with labels as they stand in the text. */
+  async metrics(): Promise<ReadonlyMap<string, number>> {
+    const answer = await fetch(`http://127.0.0.1:${this.#metricsPort}/metrics`);
+    const lines = (await answer.text()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+    return new Map(
+      lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ")))]),
+    );
   }
 
   get pid(): number {
