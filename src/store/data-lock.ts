@@ -14,6 +14,9 @@ export type LockOutcome =
   /** Who holds it and what to do. */
   | { readonly ok: false; readonly reason: string };
 
+/** Connections that hold a lock: one that nobody refers to any more would be closed by the garbage collector. */
+const held = new Set<DatabaseSync>();
+
 /** Locks what lies at `path` (the database file, which need not exist yet). Throws when the lock file cannot be made. */
 export function lockData(path: string): LockOutcome {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
@@ -36,7 +39,13 @@ export function lockData(path: string): LockOutcome {
     };
   }
   writeFileSync(holderPath, `process ${process.pid} on ${hostname()}\n`, { mode: 0o600 });
-  return { ok: true, lock: { release: () => (db.isOpen ? db.close() : undefined) } };
+  held.add(db);
+  const release = (): void => {
+    if (held.delete(db)) {
+      db.close();
+    }
+  };
+  return { ok: true, lock: { release } };
 }
 
 function holderOf(path: string): string {
