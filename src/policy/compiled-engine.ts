@@ -183,6 +183,9 @@ export class CompiledEngine implements PolicyEngine {
 
   #replace(node: PolicyNode, effects: Effects): void {
     const before = this.#entries.get(node.id);
+    if (before !== undefined && this.program.viaReaches.length === 0 && differsInPrecedenceOnly(before.node, node)) {
+      return;
+    }
     this.#place(this.#make(node), before, effects);
   }
 
@@ -401,6 +404,20 @@ export class CompiledEngine implements PolicyEngine {
     const to = this.#entries.get(dst);
     return from === undefined || to === undefined ? undefined : this.ssh.firstCheck(from, to, localUser)?.checkPeriod;
   }
+}
+
+/** Are all other fields the very same? */
+function differsInPrecedenceOnly(x: PolicyNode, y: PolicyNode): boolean {
+  return (
+    x.precedence !== y.precedence &&
+    x.name === y.name &&
+    x.user === y.user &&
+    x.tags === y.tags &&
+    x.ipv4 === y.ipv4 &&
+    x.ipv6 === y.ipv6 &&
+    x.routes === y.routes &&
+    x.posture === y.posture
+  );
 }
 
 function sameAddress(x: Addr | null, y: Addr | null): boolean {

@@ -156,6 +156,36 @@ test("when all routers of a steered prefix carry the tag, the elected one serves
   }
 });
 
+test("when only some routers of a steered prefix carry the tag, the one that comes first serves it, and that may change", () => {
+  const gates = [gate, { ...gate, id: 8 as NodeId }, { ...gate, id: 9 as NodeId }];
+  const engine = engineOf({ grants: [{ src: ["ann@"], dst: ["10.1.0.0/16"], ip: ["*"], via: ["tag:gate"] }] }, [
+    annPc,
+    gate2,
+    ...gates,
+  ]);
+  const serving = (): readonly number[] =>
+    gates.filter(({ id }) => engine.viewOf(annPc.id).routesOf(id).always.length > 0).map(({ id }) => id);
+  const [five, eight, nine] = gates;
+  assert.ok(five !== undefined && eight !== undefined && nine !== undefined);
+  assert.deepEqual(serving(), [5], "nobody is there: the lowest id");
+  const { peers } = engine.apply([{ kind: "node", node: { ...nine, precedence: 1 } }]);
+  assert.deepEqual(serving(), [9]);
+  assert.ok(
+    [5, 8, 9].every((id) => peers.includes(id as NodeId)),
+    "all routers of the prefix may be told otherwise",
+  );
+  engine.apply([{ kind: "node", node: { ...five, precedence: 2 } }]);
+  assert.deepEqual(serving(), [9], "who came later waits");
+  engine.apply([{ kind: "node", node: nine }]);
+  assert.deepEqual(serving(), [5]);
+});
+
+test("where no rule steers, the order of routers is no change to anybody", () => {
+  const engine = engineOf({ acls: [{ action: "accept", src: ["*"], dst: ["*:*"] }] });
+  const effect = engine.apply([{ kind: "node", node: { ...gate, precedence: 1 } }]);
+  assert.deepEqual(effect, { everything: false, nodes: [], peers: [] });
+});
+
 test("exit routes are told to those whom a rule opens the internet, and to nobody else", () => {
   const engine = engineOf({
     acls: [

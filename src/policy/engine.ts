@@ -31,6 +31,11 @@ export interface PolicyNode {
   readonly routes: readonly Prefix[];
   /** Posture attributes (`node:os`, `node:tsVersion`, `custom:…`). */
   readonly posture: Readonly<Record<string, string | number | boolean>>;
+  /**
+   * Whom steered rules prefer among routers of one prefix: the lowest number, then the lowest id. Who is not there has
+   * none and comes last. Given by the owner of the nodes, which knows that; it lets nobody in or out.
+   */
+  readonly precedence?: number;
 }
 
 export type PolicyChange =

@@ -2,7 +2,6 @@
 // reach it or be reached from it; an exit route when a rule opens the internet to the viewer. Steered rules (via) take
 // routes away from routers without the tag and give them to those that have it.
 import { formatPrefix, isExitRoute, type Prefix } from "../ip/index.ts";
-import type { NodeId } from "../wire/ids.ts";
 import { emptyBits, hasBit, intersects, setBit, type Bits } from "./bits.ts";
 import type { PolicyNode, RouteShare } from "./engine.ts";
 import { steersRoute, type Entry } from "./entries.ts";
@@ -74,24 +73,24 @@ export class RouteShares {
   }
 
   /**
-   * Among the routers of the prefix that carry a tag of the steering rules: the elected one if all routers do (so that
-   * fail-over works), else the one with the lowest id.
+   * Among the routers of the prefix that carry a tag of the steering rules: the elected one if all routers do, else the
+   * one that comes first, so that a router that is there is told in the place of one that is not.
    */
   #steered(peer: Entry, route: Prefix, tags: ReadonlySet<string>): "if-primary" | "always" | "no" {
     const tagged = (entry: Entry): boolean => entry.identity.tags.some((tag) => tags.has(tag));
     if (!tagged(peer)) {
       return "no";
     }
-    let lowest: NodeId = peer.node.id;
+    let first = peer;
     let all = true;
     for (const router of this.#world.routersOf(formatPrefix(route))) {
       if (!tagged(router)) {
         all = false;
-      } else if (router.node.id < lowest) {
-        lowest = router.node.id;
+      } else if (comesBefore(router.node, first.node)) {
+        first = router;
       }
     }
-    return all ? "if-primary" : lowest === peer.node.id ? "always" : "no";
+    return all ? "if-primary" : first === peer ? "always" : "no";
   }
 
   #mayUseExit(view: View, peer: Entry): boolean {
@@ -132,6 +131,13 @@ export class RouteShares {
     }
     return known;
   }
+}
+
+const nobodyThere = Number.MAX_SAFE_INTEGER;
+
+function comesBefore(x: PolicyNode, y: PolicyNode): boolean {
+  const [mine, other] = [x.precedence ?? nobodyThere, y.precedence ?? nobodyThere];
+  return mine < other || (mine === other && x.id < y.id);
 }
 
 function routeFacts(program: Program, route: Prefix): RouteFacts {

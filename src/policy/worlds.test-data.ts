@@ -67,8 +67,9 @@ export const arbitraryNode: fc.Arbitrary<PolicyNode> = fc
     ),
     tier: fc.constantFrom("gold", "tin"),
     v4: fc.boolean(),
+    precedence: fc.nat(3),
   })
-  .map(({ id, user, tags: own, routes: advertised, tier, v4 }) => ({
+  .map(({ id, user, tags: own, routes: advertised, tier, v4, precedence }) => ({
     id: id as NodeId,
     name: `n${id}`,
     user: own.length > 0 ? null : (user as UserId),
@@ -77,6 +78,7 @@ export const arbitraryNode: fc.Arbitrary<PolicyNode> = fc
     ipv6: addr(`fd7a:115c:a1e0::${id}`),
     routes: advertised.map(prefix).sort(comparePrefix),
     posture: { "custom:tier": tier },
+    ...(precedence === 0 ? {} : { precedence }),
   }));
 
 const people = [...logins.map((login) => `${login}@`), "ann@a.example", ...groups, "group:idp", "user:*@a.example"];

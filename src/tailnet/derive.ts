@@ -191,8 +191,16 @@ export function samePolicyNode(left: PolicyNode, right: PolicyNode): boolean {
     left.ipv4 === right.ipv4 &&
     left.ipv6 === right.ipv6 &&
     left.routes === right.routes &&
+    left.precedence === right.precedence &&
     sameRecord(left.posture, right.posture)
   );
+}
+
+/** The picture with the parts of the earlier one that say the same, so that comparing by identity is enough further on. */
+export function withPartsOf(before: PolicyNode | undefined, picture: PolicyNode): PolicyNode {
+  return before !== undefined && sameRecord(before.posture, picture.posture)
+    ? { ...picture, posture: before.posture }
+    : picture;
 }
 
 function sameRecord(left: Readonly<Record<string, unknown>>, right: Readonly<Record<string, unknown>>): boolean {

@@ -62,14 +62,16 @@ export class Elections {
     }
   }
 
-  /** Holds the elections that are due; returns the nodes that won or lost a prefix. */
-  hold(candidates: Candidates): ReadonlySet<NodeId> {
+  /** Holds the elections that are due; returns the nodes that won or lost a prefix, and all that stood for one. */
+  hold(candidates: Candidates): { readonly moved: ReadonlySet<NodeId>; readonly stood: ReadonlySet<NodeId> } {
     const moved = new Set<NodeId>();
+    const stood = new Set<NodeId>();
     for (const key of this.#due) {
       const contest = this.#contests.get(key);
       if (contest === undefined) {
         continue;
       }
+      contest.offering.forEach((node) => stood.add(node));
       const before = this.#primaries.get(key);
       const after = elect(contest.offering, before, candidates);
       if (before !== after) {
@@ -85,7 +87,7 @@ export class Elections {
       }
     }
     this.#due.clear();
-    return moved;
+    return { moved, stood };
   }
 
   #hand(key: string, prefix: Prefix, from: NodeId | undefined, to: NodeId | undefined): void {

@@ -4,8 +4,18 @@ import type { PolicyChange, PolicyEffect, PolicyEngine, PolicyNode, PolicyUser }
 import type { NodeId } from "../wire/ids.ts";
 import { sameHostinfoForPeers, sameTexts } from "./adopt.ts";
 import type { ChangeListener } from "./contract.ts";
-import { keptIfSame, policyNodeOf, policyUserOf, samePolicyNode, samePrefixes, sortedPrefixes } from "./derive.ts";
+import {
+  keptIfSame,
+  policyNodeOf,
+  policyUserOf,
+  samePolicyNode,
+  samePrefixes,
+  sortedPrefixes,
+  withPartsOf,
+} from "./derive.ts";
+import type { Candidates } from "./elections.ts";
 import type { Change, Node, NodeField } from "./model.ts";
+import { Precedences } from "./precedences.ts";
 import type { TailnetState, Touched } from "./state.ts";
 
 export class Settler {
@@ -17,6 +27,7 @@ export class Settler {
   /** Engines compiled for a command that is not durable yet: told the same as the one in force. */
   readonly #candidates = new Set<PolicyEngine>();
   readonly unhealthy = new Set<NodeId>();
+  readonly #precedences = new Precedences();
   readonly #warn: (text: string) => void;
   #settling = false;
 
@@ -56,10 +67,10 @@ export class Settler {
 
   /** After loading: everything is known to policy, primaries are elected, nobody is told. */
   begin(): void {
-    for (const node of this.#state.nodes.values()) {
-      this.#told.set(node.id, policyNodeOf(node));
-    }
     this.#elect();
+    for (const node of this.#state.nodes.values()) {
+      this.#told.set(node.id, this.#pictureOf(node));
+    }
     this.#state.takeTouched();
   }
 
@@ -79,13 +90,13 @@ export class Settler {
   }
 
   #settleOnce(): boolean {
-    this.#elect();
+    const reordered = this.#elect();
     const touched = this.#state.takeTouched();
-    const changes = this.#changesOf(touched);
+    const changes = this.#changesOf(touched, reordered);
     if (changes.length === 0) {
       return false;
     }
-    const effect = this.#tellPolicy(changes, touched.policyReplaced);
+    const effect = this.#tellPolicy(changes, touched.policyReplaced, reordered);
     this.#state.version++;
     const batch = { version: this.#state.version, changes, effect };
     for (const listener of this.#listeners) {
@@ -99,16 +110,18 @@ export class Settler {
     return true;
   }
 
-  #elect(): void {
+  /** Returns the routers that steered rules prefer more or less than before. */
+  #elect(): ReadonlySet<NodeId> {
     const { nodes, elections } = this.#state;
     const now = this.#now();
-    const moved = elections.hold({
+    const candidates: Candidates = {
       reachable: (id) => {
         const node = nodes.get(id);
         return node !== undefined && node.online && !isExpired(node, now);
       },
       healthy: (id) => !this.unhealthy.has(id),
-    });
+    };
+    const { moved, stood } = elections.hold(candidates);
     for (const id of moved) {
       const node = nodes.get(id);
       if (node !== undefined) {
@@ -116,9 +129,16 @@ export class Settler {
         this.#state.replaceNode({ ...node, primaryRoutes });
       }
     }
+    return this.#precedences.review(stood, candidates);
   }
 
-  #changesOf(touched: Touched): Change[] {
+  #pictureOf(node: Node): PolicyNode {
+    const precedence = this.#precedences.of(node.id);
+    const picture = policyNodeOf(node);
+    return withPartsOf(this.#told.get(node.id), precedence === undefined ? picture : { ...picture, precedence });
+  }
+
+  #changesOf(touched: Touched, reordered: ReadonlySet<NodeId>): Change[] {
     const changes: Change[] = [];
     for (const [id, before] of touched.users) {
       const after = this.#state.users.get(id);
@@ -140,14 +160,20 @@ export class Settler {
         changes.push({ kind: "node-changed", id, before: node, fields: new Set(["expiry"]) });
       }
     }
+    for (const id of reordered) {
+      const node = this.#state.nodes.get(id);
+      if (node !== undefined && !touched.nodes.has(id) && !touched.passed.has(id)) {
+        changes.push({ kind: "node-changed", id, before: node, fields: new Set(["primary"]) });
+      }
+    }
     if (touched.policyReplaced) {
       changes.push({ kind: "policy-replaced" });
     }
     return changes;
   }
 
-  #tellPolicy(changes: readonly Change[], replaced: boolean): PolicyEffect {
-    const news = changes.flatMap((change) => this.#newsOf(change) ?? []);
+  #tellPolicy(changes: readonly Change[], replaced: boolean, reordered: ReadonlySet<NodeId>): PolicyEffect {
+    const news = changes.flatMap((change) => this.#newsOf(change, reordered) ?? []);
     for (const candidate of this.#candidates) {
       if (candidate !== this.#state.policy) {
         candidate.apply(news);
@@ -157,15 +183,16 @@ export class Settler {
     return replaced ? { everything: true, nodes: [], peers: [] } : effect;
   }
 
-  #newsOf(change: Change): PolicyChange | undefined {
+  #newsOf(change: Change, reordered: ReadonlySet<NodeId>): PolicyChange | undefined {
     switch (change.kind) {
       case "node-added":
       case "node-changed": {
         const node = this.#state.nodes.get(change.id);
-        if (node === undefined || (change.kind === "node-changed" && !concernsPolicy(change.fields))) {
+        const concerns = change.kind === "node-added" || concernsPolicy(change.fields) || reordered.has(change.id);
+        if (node === undefined || !concerns) {
           return undefined;
         }
-        const picture = policyNodeOf(node);
+        const picture = this.#pictureOf(node);
         const told = this.#told.get(change.id);
         if (told !== undefined && samePolicyNode(told, picture)) {
           return undefined;
@@ -175,6 +202,7 @@ export class Settler {
       }
       case "node-removed":
         this.#told.delete(change.id);
+        this.#precedences.forget(change.id);
         return { kind: "node-removed", id: change.id };
       case "user-changed": {
         const user = this.#state.users.get(change.id);
