@@ -111,3 +111,13 @@ test("many addresses are found without many tries", () => {
   }
   assert.ok(draws < 5_100, `${draws} draws`);
 });
+
+test("more addresses are freed than are remembered, and each can be had again", () => {
+  const addresses = table("sequential");
+  const given = all(addresses, "100.64.0.0/18");
+  assert.equal(given.length, 16_382);
+  for (const text of given) {
+    addresses.free(defined(parseAddr(text)));
+  }
+  assert.deepEqual(new Set(all(addresses, "100.64.0.0/18")), new Set(given));
+});

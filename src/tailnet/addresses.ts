@@ -88,15 +88,20 @@ export class AddressTable {
   }
 }
 
+/** Freed addresses that a pool remembers; with machines that come and go for years there is no end to them. */
+const mostReturned = 4096;
+
 /** One prefix that addresses are drawn from. */
 class Pool {
   readonly #prefix: Prefix;
   readonly #first: Addr;
   readonly #last: Addr;
-  /** Every address below is in use, reserved or in #returned; undefined at the end. */
+  /** Every address below is in use, reserved, in #returned or #forgotten; undefined at the end. */
   #cursor: Addr | undefined;
   /** Freed below the cursor; may hold addresses that were taken again elsewhere. */
   readonly #returned = new Map<number | string, Addr>();
+  /** More were freed below the cursor than are remembered. */
+  #forgotten = false;
 
   constructor(prefix: Prefix) {
     this.#prefix = prefix;
@@ -107,8 +112,13 @@ class Pool {
 
   freed(addr: Addr): void {
     const passed = this.#cursor === undefined || compareAddr(addr, this.#cursor) < 0;
-    if (passed && prefixContains(this.#prefix, addr)) {
+    if (!passed || !prefixContains(this.#prefix, addr)) {
+      return;
+    }
+    if (this.#returned.size < mostReturned) {
       this.#returned.set(addrKey(addr), addr);
+    } else {
+      this.#forgotten = true;
     }
   }
 
@@ -126,6 +136,12 @@ class Pool {
       if (this.#usable(addr) && isFree(addr)) {
         return addr;
       }
+    }
+    if (this.#forgotten) {
+      // Once more from the bottom: what was freed and not remembered is found by looking.
+      this.#forgotten = false;
+      this.#cursor = this.#first;
+      return this.nextFree(isFree);
     }
     return undefined;
   }
