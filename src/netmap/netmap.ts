@@ -154,7 +154,8 @@ export function createNetmap(options: NetmapOptions): Netmap {
     const node = tailnet.node(id);
     if (node !== undefined && pending.hold(node, now() + maxHold)) {
       defer(() => {
-        pending.release(id, tailnet.node(id), now());
+        // Whatever the clock says: a timer may be early, and nothing would ask again.
+        pending.release(id, tailnet.node(id), Infinity);
         askForRound();
       }, maxHold);
     }

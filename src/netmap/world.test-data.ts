@@ -50,7 +50,8 @@ export class World<Tailnet extends NetmapTailnet> implements MapEdge {
       settings,
       clock: { now: () => this.now },
       random: () => ((this.#draws++ * 37) % 100) / 100,
-      defer: (run, afterMs) => this.#turns.push({ at: this.now + afterMs, run }),
+      // Real timers may be early by a millisecond against the clock.
+      defer: (run, afterMs) => this.#turns.push({ at: this.now + Math.max(0, afterMs - 1), run }),
       ...bounds,
     });
   }
