@@ -43,7 +43,7 @@ const actor: Actor = { kind: "server", id: "test", from: "" };
 const level = process.env["HAWSER_TEST_LOG"] === "debug" ? "debug" : "silent";
 const quiet = createLogger({ level, format: "text" });
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer();
   await new Promise<void>((done) => probe.listen(0, "127.0.0.1", done));
   const { port } = probe.address() as AddressInfo;

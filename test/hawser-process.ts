@@ -37,6 +37,8 @@ export interface ServerProcess {
   said(): string;
   /** Ends it as a service manager does, and waits for it. */
   stop(): Promise<void>;
+  /** Ends it with no chance to do anything more, and waits for it. */
+  kill(): Promise<void>;
 }
 
 const startLimitMs = 30_000;
@@ -60,7 +62,7 @@ export async function startServerProcess(words: readonly string[], url: string, 
       setTimeout(resolve, 100);
     });
   }
-  return { said: () => said, stop: () => stop(child) };
+  return { said: () => said, stop: () => end(child, "SIGTERM"), kill: () => end(child, "SIGKILL") };
 }
 
 async function answers(url: string): Promise<boolean> {
@@ -71,10 +73,10 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) {
     const gone = once(child, "exit");
-    child.kill("SIGTERM");
+    child.kill(signal);
     await gone;
   }
 }

@@ -1,15 +1,29 @@
-// The victim of kill-nine.test.ts: registers nodes with single-use keys over SQLite as fast as it can, several at once,
-// and prints each acknowledgement. Arguments: database path, round.
+// The victim of kill-nine.test.ts: registers nodes with single-use keys over a database as fast as it can, several at
+// once, and prints each acknowledgement. Arguments: "sqlite" or "postgres", path or name of the database, round.
 import { writeSync } from "node:fs";
 import { createAllowAll } from "../src/policy/allow-all.ts";
+import { postgresTarget } from "../src/store/postgres/scratch.test-data.ts";
+import { openPostgresStore } from "../src/store/postgres/store.ts";
 import { openSqliteStore } from "../src/store/sqlite.ts";
+import type { Store } from "../src/tailnet/store.ts";
 import { createTailnet } from "../src/tailnet/tailnet.ts";
 import { admin, linePolicy, makeKey, makeUser, must, prefix, registration, seededSecrets } from "./tailnet-rig.ts";
 
-const [path = "", round = "0"] = process.argv.slice(2);
+const [kind, place = "", round = "0"] = process.argv.slice(2);
+
+async function opened(): Promise<Store> {
+  if (kind === "sqlite") {
+    return openSqliteStore({ path: place });
+  }
+  const opening = await openPostgresStore(postgresTarget(place));
+  if (!opening.ok) {
+    throw new Error(opening.reason);
+  }
+  return opening.store;
+}
 
 const tailnet = await createTailnet({
-  store: await openSqliteStore({ path }),
+  store: await opened(),
   now: () => Date.now(),
   secrets: seededSecrets(Date.now() % 100_000),
   prefixV4: prefix("100.64.0.0/10"),

@@ -1,5 +1,5 @@
 // A server process that commits and says so is killed at a random moment, again and again: all that it said is there
-// afterwards. HAWSER_KILLS sets how often.
+// afterwards, on SQLite and on PostgreSQL. HAWSER_KILLS sets how often.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -8,15 +8,31 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { sha256 } from "../src/store/audit.ts";
+import type { PostgresTarget } from "../src/store/postgres/connection.ts";
+import { dropDatabase, freshDatabase, whyNoPostgres } from "../src/store/postgres/scratch.test-data.ts";
+import { openPostgresStore } from "../src/store/postgres/store.ts";
 import { openSqliteStore } from "../src/store/sqlite.ts";
 import { verifyAudit } from "../src/tailnet/audit-chain.ts";
+import type { Store } from "../src/tailnet/store.ts";
 
 const kills = Number(process.env["HAWSER_KILLS"] ?? 4);
 
+/** A database to be killed over. */
+interface Ground {
+  /** What the child is told: "sqlite" or "postgres", and its path or name. */
+  readonly place: readonly [string, string];
+  /** Whether the database itself says that it is sound. */
+  readonly check: () => void;
+  /** Opens it; a server that was killed a moment ago may still hold it for an instant. */
+  readonly open: () => Promise<Store>;
+  readonly dispose: () => Promise<void>;
+}
+
 /** Runs the child until a kill; returns what it acknowledged. */
-async function runAndKill(path: string, round: number, after: number): Promise<string[]> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, "kill-nine-child.ts"), path, String(round)], {
+async function runAndKill({ place }: Ground, round: number, after: number): Promise<string[]> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "kill-nine-child.ts"), ...place, String(round)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   let said = "";
@@ -33,20 +49,15 @@ async function runAndKill(path: string, round: number, after: number): Promise<s
   return said.split("\n").slice(0, -1);
 }
 
-test(`everything acknowledged survives ${kills} kills at any moment`, async () => {
-  const folder = mkdtempSync(join(tmpdir(), "hawser-kill-"));
-  const path = join(folder, "db.sqlite");
+async function survives(ground: Ground): Promise<void> {
   try {
     const acknowledged: string[] = [];
     for (let round = 0; round < kills; round++) {
-      const said = await runAndKill(path, round, 20 + ((round * 37) % 150));
+      const said = await runAndKill(ground, round, 20 + ((round * 37) % 150));
       assert.ok(said.length > 1, "the child got to work");
       acknowledged.push(...said);
-      const db = new DatabaseSync(path);
-      assert.equal(db.prepare("PRAGMA integrity_check").get()?.["integrity_check"], "ok");
-      assert.deepEqual(db.prepare("PRAGMA foreign_key_check").all(), []);
-      db.close();
-      const store = await openSqliteStore({ path });
+      ground.check();
+      const store = await ground.open();
       const snapshot = await store.load();
       assert.deepEqual((await verifyAudit(store, sha256)).faults, [], "the audit log is whole");
       await store.close();
@@ -67,6 +78,45 @@ test(`everything acknowledged survives ${kills} kills at any moment`, async () =
       assert.equal(used, bySingleUse, "a key is spent exactly when its node is there");
     }
   } finally {
-    rmSync(folder, { recursive: true });
+    await ground.dispose();
   }
+}
+
+test(`everything acknowledged survives ${kills} kills at any moment`, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "hawser-kill-"));
+  const path = join(folder, "db.sqlite");
+  await survives({
+    place: ["sqlite", path],
+    check() {
+      const db = new DatabaseSync(path);
+      assert.equal(db.prepare("PRAGMA integrity_check").get()?.["integrity_check"], "ok");
+      assert.deepEqual(db.prepare("PRAGMA foreign_key_check").all(), []);
+      db.close();
+    },
+    open: () => openSqliteStore({ path }),
+    dispose: async () => rmSync(folder, { recursive: true }),
+  });
 });
+
+const noPostgres = await whyNoPostgres();
+
+test(`on PostgreSQL too, everything acknowledged survives ${kills} kills`, { skip: noPostgres ?? false }, async () => {
+  const target = await freshDatabase();
+  await survives({
+    place: ["postgres", target.database],
+    check: () => undefined,
+    open: () => openWhenFree(target),
+    dispose: () => dropDatabase(target),
+  });
+});
+
+/** The lock goes with the dead server's connection, which the database may notice a moment after us. */
+async function openWhenFree(target: PostgresTarget): Promise<Store> {
+  for (const deadline = Date.now() + 10_000; ; await sleep(20)) {
+    const opening = await openPostgresStore(target);
+    if (opening.ok) {
+      return opening.store;
+    }
+    assert.ok(Date.now() < deadline, opening.reason);
+  }
+}

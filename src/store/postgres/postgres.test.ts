@@ -8,43 +8,8 @@ import { sha256 } from "../audit.ts";
 import { sampleUser, storeSuite } from "../store-suite.ts";
 import type { PostgresTarget } from "./connection.ts";
 import { migrations } from "./schema.ts";
+import { administer, dropDatabase, freshDatabase, postgresServer, whyNoPostgres } from "./scratch.test-data.ts";
 import { openPostgresStore } from "./store.ts";
-
-const server = {
-  host: "127.0.0.1",
-  port: 5432,
-  user: process.env["PGUSER"] ?? "postgres",
-  password: process.env["PGPASSWORD"] ?? "",
-};
-
-/** Runs one statement beside the databases under test. */
-async function administer(sql: string): Promise<void> {
-  const client = new Client({ ...server, database: "postgres", connectionTimeoutMillis: 2000 });
-  await client.connect();
-  try {
-    await client.query(sql);
-  } finally {
-    await client.end();
-  }
-}
-
-async function whyNot(): Promise<string | undefined> {
-  try {
-    await administer("SELECT 1");
-    return undefined;
-  } catch (error) {
-    return `no PostgreSQL to use at 127.0.0.1:5432 (${error instanceof Error ? error.message : String(error)})`;
-  }
-}
-
-let made = 0;
-
-async function freshDatabase(): Promise<PostgresTarget> {
-  made += 1;
-  const database = `hawser_test_${process.pid}_${made}`;
-  await administer(`CREATE DATABASE ${database}`);
-  return { ...server, database, ssl: false };
-}
 
 async function opened(target: PostgresTarget): Promise<Store> {
   const opening = await openPostgresStore(target);
@@ -52,7 +17,7 @@ async function opened(target: PostgresTarget): Promise<Store> {
   return opening.store;
 }
 
-const missing = await whyNot();
+const missing = await whyNoPostgres();
 
 if (missing !== undefined) {
   test("the store suite on PostgreSQL", { skip: missing }, () => undefined);
@@ -61,7 +26,7 @@ if (missing !== undefined) {
     const target = await freshDatabase();
     return {
       open: () => opened(target),
-      dispose: () => administer(`DROP DATABASE ${target.database} WITH (FORCE)`),
+      dispose: () => dropDatabase(target),
     };
   });
 
@@ -74,7 +39,7 @@ if (missing !== undefined) {
     await first.close();
     const third = await opened(target);
     await third.close();
-    await administer(`DROP DATABASE ${target.database} WITH (FORCE)`);
+    await dropDatabase(target);
   });
 
   test("a connection that the database ended is made again, and the lock with it", async () => {
@@ -89,12 +54,12 @@ if (missing !== undefined) {
     const second = await openPostgresStore(target);
     assert.equal(second.ok, false);
     await store.close();
-    await administer(`DROP DATABASE ${target.database} WITH (FORCE)`);
+    await dropDatabase(target);
   });
 
   test("entries from before there was a chain are linked, and the database refuses to change any", async () => {
     const target = await freshDatabase();
-    const client = new Client({ ...server, database: target.database });
+    const client = new Client({ ...postgresServer, database: target.database });
     await client.connect();
     await client.query("CREATE SCHEMA hawser; CREATE TABLE hawser.meta (key text PRIMARY KEY, value text NOT NULL)");
     await client.query(`${migrations[0]?.sql ?? ""}; INSERT INTO hawser.meta VALUES ('schema', '1')`);
@@ -113,12 +78,12 @@ if (missing !== undefined) {
     assert.equal((await verifyAudit(store, sha256)).ok, false);
     await store.close();
     await client.end();
-    await administer(`DROP DATABASE ${target.database} WITH (FORCE)`);
+    await dropDatabase(target);
   });
 
   test("headscale's tables in the same database are left alone", async () => {
     const target = await freshDatabase();
-    const client = new Client({ ...server, database: target.database });
+    const client = new Client({ ...postgresServer, database: target.database });
     await client.connect();
     await client.query("CREATE TABLE users (id bigint, name text); INSERT INTO users VALUES (1, 'theirs')");
     const store = await opened(target);
@@ -126,6 +91,6 @@ if (missing !== undefined) {
     assert.deepEqual((await client.query("SELECT name FROM users")).rows, [{ name: "theirs" }]);
     await store.close();
     await client.end();
-    await administer(`DROP DATABASE ${target.database} WITH (FORCE)`);
+    await dropDatabase(target);
   });
 }
