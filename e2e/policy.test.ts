@@ -190,35 +190,49 @@ test("via steers each user through the router named for them", { skip }, async (
   await setPolicy({ ...base, grants: [routes("tag:east", "alice@"), routes("tag:west", "bob@")] });
   const routers = await Promise.all(
     [
-      ["east", "192.168.77.1/24"],
-      ["west", "192.168.77.2/24"],
-    ].map(async ([name = "", address = ""]) => {
+      ["east", "192.168.77.1/24", "tag:east"],
+      ["west", "192.168.77.2/24", "tag:west"],
+      ["eastern", "192.168.77.3/24", "tag:east"],
+    ].map(async ([name = "", address = "", tag = ""]) => {
       const host = tailnet.host(name, { office: address });
       await host.run("sysctl", ["-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
       return tailnet.join(name, programs, {
         host,
-        key: ["--expiration", "1h", "--tags", `tag:${name}`],
+        key: ["--expiration", "1h", "--tags", tag],
         up: ["--advertise-routes=192.168.77.0/24"],
       });
     }),
   );
-  assert.equal(routers.length, 2);
-  for (const name of ["east", "west"]) {
+  for (const name of ["east", "west", "eastern"]) {
     const node = await tailnet.node(name);
     const route = ["--routes", "192.168.77.0/24"];
     await tailnet.control.cli(["nodes", "approve-routes", "--identifier", String(node.id), ...route]);
   }
-  for (const [client, router] of [
-    [alice, "east"],
-    [bob, "west"],
-  ] as const) {
-    await until(`${client.host.name} is steered through ${router}`, 15, async () => {
+  const steeredThrough = (client: Client, allowed: readonly string[]): Promise<string> =>
+    until(`${client.host.name} is steered through ${allowed.join(" or ")}`, 15, async () => {
       const carriers = (await client.peers()).filter((peer) => peer.AllowedIPs?.includes("192.168.77.0/24"));
-      return carriers.map((peer) => peer.HostName).join() === router ? true : undefined;
+      const [carrier] = carriers.map((peer) => peer.HostName);
+      return carriers.length === 1 && allowed.includes(carrier ?? "") ? carrier : undefined;
     });
-    // The office sees its router's address, which it refuses: an answer is proof enough.
-    await until(`${client.host.name} gets an answer from the office`, 15, async () =>
+  // The office sees its router's address, which it refuses: an answer is proof enough.
+  const getsAnswer = (client: Client): Promise<boolean> =>
+    until(`${client.host.name} gets an answer from the office`, 15, async () =>
       (await page(client, "http://192.168.77.9/")).includes("403") ? true : undefined,
     );
-  }
+  const serving = await steeredThrough(alice, ["east", "eastern"]);
+  await getsAnswer(alice);
+  await steeredThrough(bob, ["west"]);
+  await getsAnswer(bob);
+
+  const killed = routers.find(({ host }) => host.name === serving);
+  assert.ok(killed !== undefined);
+  await killed.stop("SIGKILL");
+  const start = Date.now();
+  await steeredThrough(
+    alice,
+    ["east", "eastern"].filter((name) => name !== serving),
+  );
+  await getsAnswer(alice);
+  assert.ok(Date.now() - start < 15_000, "the other router of the tag serves within fifteen seconds");
+  await steeredThrough(bob, ["west"]);
 });
