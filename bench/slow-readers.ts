@@ -14,7 +14,7 @@ import { ServerProcess } from "./server-process.ts";
 import { number } from "./table.ts";
 
 const healthyCount = 1000;
-const moverCount = 5;
+const moverCount = 20;
 const changes = 40;
 /** Longer than the server waits after telling a thousand. */
 const changeEveryMs = 400;
@@ -283,12 +283,12 @@ async function tellChanges(
   return times.toSorted((a, b) => a - b);
 }
 
-/** Large changes until so many sessions are blocked, or no more become so. */
+/** Large changes until so many sessions are blocked: faster than the server gives those up that read nothing. */
 async function fill(server: ServerProcess, movers: readonly SimClient[], wanted: number): Promise<number> {
   let blocked = 0;
-  for (let round = 0; round < 400 && blocked < wanted; round++) {
+  for (let round = 0; round < 100 && blocked < wanted; round++) {
     await Promise.all(movers.map((mover) => mover.update({ endpoints: manyEndpoints() })));
-    await sleep(50);
+    await sleep(200);
     blocked = (await server.metrics()).get("hawser_netmap_sessions_blocked") ?? 0;
   }
   return blocked;
