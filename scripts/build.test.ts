@@ -1,8 +1,18 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, before, suite, test } from "node:test";
 import type { BuildResult } from "./build.ts";
@@ -134,6 +144,14 @@ control: { threads: 2 }
     }
   });
 
+  test("the build is as old as its beginning, so that an edit meanwhile is newer", () => {
+    const built = statSync(join(dist, ".built")).mtimeMs;
+    const written = readdirSync(dist, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".js"))
+      .map((name) => statSync(join(dist, name)).mtimeMs);
+    assert.ok(written.length > 5 && written.every((time) => time > built));
+  });
+
   test("the same sources give as many files and bytes", async () => {
     const again = await build(join(scratch, "again"));
     assert.deepEqual([again.files, again.bytes], [first.files, first.bytes]);
@@ -145,4 +163,70 @@ test("the wrapper is a shell script that finds the project's Node", async () => 
     spawn("sh", [join(root, "bin/hawser"), "version"], { stdio: "ignore" }).on("close", done),
   );
   assert.equal(code, 0);
+});
+
+suite("the wrapper never runs a stale build", () => {
+  const checkout = mkdtempSync(join(tmpdir(), "hawser-wrapper-"));
+  after(() => rmSync(checkout, { recursive: true, force: true }));
+  const files = {
+    "src/cli/main.ts": 'console.log("sources");',
+    "src/cli/main.test.ts": "",
+    "dist/hawser.js": 'console.log("built");',
+    "dist/.built": "",
+    "package.json": '{ "type": "module" }',
+    "package-lock.json": "{}",
+    "scripts/build.ts": "",
+  };
+  const at = (name: string): string => join(checkout, name);
+
+  /** Everything as old as that but the files named; what the wrapper then runs. */
+  async function runs(newer: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(at(name)), { recursive: true });
+      writeFileSync(at(name), text);
+      const time = new Date(newer.includes(name) ? 2000 : 1000);
+      utimesSync(at(name), time, time);
+    }
+    const child = spawn("sh", [at("bin/hawser")], {
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    let said = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
+    await new Promise((done) => child.on("close", done));
+    return said.trim();
+  }
+
+  before(() => {
+    for (const name of ["bin/hawser", "scripts/node-path.sh"]) {
+      mkdirSync(dirname(at(name)), { recursive: true });
+      copyFileSync(join(root, name), at(name));
+    }
+    symlinkSync(join(root, "node_modules"), at("node_modules"));
+  });
+
+  test("it runs the build while everything that went into it is older", async () => {
+    assert.equal(await runs([]), "built");
+    assert.equal(await runs(["src/cli/main.test.ts"]), "built");
+  });
+
+  for (const name of ["src/cli/main.ts", "package.json", "package-lock.json", "scripts/build.ts"]) {
+    test(`it runs the sources when ${name} is newer`, async () => {
+      assert.equal(await runs([name]), "sources");
+    });
+  }
+
+  test("it runs the sources when it cannot find out", async () => {
+    const tools = at("tools");
+    mkdirSync(tools);
+    writeFileSync(join(tools, "find"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    assert.equal(await runs([], { PATH: `${tools}:${process.env["PATH"] ?? ""}` }), "sources");
+  });
+
+  test("it runs the build where there are no sources", async () => {
+    assert.equal(await runs([]), "built");
+    rmSync(at("src"), { recursive: true });
+    const { stdout } = spawnSync("sh", [at("bin/hawser")], { encoding: "utf8" });
+    assert.equal(stdout.trim(), "built");
+  });
 });

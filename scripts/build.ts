@@ -2,7 +2,7 @@
 // is loaded when it is needed, so that a command starts without the server. bin/hawser runs dist/ as long as it is
 // newer than the sources.
 import { execFileSync } from "node:child_process";
-import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { rolldown } from "rolldown";
 
@@ -17,6 +17,7 @@ export interface BuildResult {
 /** Builds into `folder`, which is replaced whole when everything went well. */
 export async function build(folder: string): Promise<BuildResult> {
   const fresh = `${folder}.new`;
+  const began = new Date();
   rmSync(fresh, { recursive: true, force: true });
   const bundle = await rolldown({
     cwd: root,
@@ -48,8 +49,11 @@ export async function build(folder: string): Promise<BuildResult> {
     comments: { legal: true, jsdoc: false, annotation: false },
   });
   await bundle.close();
-  // Written last: bin/hawser compares the sources' times with this file's.
-  writeFileSync(join(fresh, ".built"), `${new Date().toISOString()}\n`);
+  // Written last, with the time of the start: bin/hawser compares the sources' times with this file's, and what was
+  // edited during the build may or may not be in it.
+  const stamp = join(fresh, ".built");
+  writeFileSync(stamp, `${began.toISOString()}\n`);
+  utimesSync(stamp, began, began);
   rmSync(folder, { recursive: true, force: true });
   renameSync(fresh, folder);
   const sizes = readdirSync(folder, { recursive: true, withFileTypes: true })
