@@ -2,7 +2,7 @@
 // The state after any sequence of changes equals that of an engine made afresh from the same policy, users and nodes.
 import { equalAddr, formatPrefix, type Addr } from "../ip/index.ts";
 import type { NodeId, UserId } from "../wire/ids.ts";
-import type { CapMap, FilterRule, SSHRule } from "../wire/tailcfg.ts";
+import type { CapMap, FilterRule, Json, SSHRule } from "../wire/tailcfg.ts";
 import { Attributes } from "./attributes.ts";
 import { emptyBits } from "./bits.ts";
 import { ClassBook, type NodeClass } from "./classes.ts";
@@ -321,6 +321,10 @@ export class CompiledEngine implements PolicyEngine {
   }
 
   /* Answers */
+
+  get derpMap(): Json | undefined {
+    return this.program.policy.derpMap;
+  }
 
   viewOf(node: NodeId): PolicyView {
     const entry = this.#entries.get(node);

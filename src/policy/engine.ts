@@ -2,7 +2,7 @@
 // told comes out. Pure; runs in a browser too. Implementations: allow-all.ts (no policy) and the compiled language.
 import type { Addr, Prefix } from "../ip/index.ts";
 import type { NodeId, UserId } from "../wire/ids.ts";
-import type { CapMap, FilterRule, SSHRule } from "../wire/tailcfg.ts";
+import type { CapMap, FilterRule, Json, SSHRule } from "../wire/tailcfg.ts";
 
 export type UserRole = "owner" | "admin" | "it-admin" | "network-admin" | "billing-admin" | "auditor" | "member";
 
@@ -86,6 +86,8 @@ export interface PolicyEffect {
 }
 
 export interface PolicyEngine {
+  /** What the policy says of the DERP map, as it is written there: Tailscale's `Regions` and `OmitDefaultRegions`. */
+  readonly derpMap?: Json | undefined;
   /** Applies changes of nodes and users, incrementally. The result equals a recomputation from scratch. */
   apply(changes: readonly PolicyChange[]): PolicyEffect;
   viewOf(node: NodeId): PolicyView;

@@ -61,6 +61,7 @@ type Region = z.infer<typeof regionSchema>;
 
 const nodeKeys = new Set(Object.keys(nodeSchema.shape));
 const regionKeys = new Set(Object.keys(regionSchema.shape));
+const policyKeys = new Set(["regions", "omitdefaultregions"]);
 
 /** Reads `{Regions: {id: region | null}}` as parsed from YAML or JSON. Fields we do not know are problems, not losses. */
 export function parseDerpMap(value: unknown): ParsedMap {
@@ -93,6 +94,24 @@ export function parseDerpMap(value: unknown): ParsedMap {
     }
   }
   return { regions, problems };
+}
+
+/** What a policy says of the map (Tailscale's `derpMap`): regions to add, replace or (null) take away, and whether others stay. */
+export interface PolicyDerpMap extends ParsedMap {
+  readonly omitDefaultRegions: boolean;
+}
+
+/** Reads a policy's `{Regions, OmitDefaultRegions}`; either may be missing. */
+export function parsePolicyDerpMap(value: unknown): PolicyDerpMap {
+  const fields = lowerKeys(value) ?? {};
+  const { regions, problems } = parseDerpMap({ regions: fields["regions"] ?? {} });
+  const found = [...problems];
+  const omit = fields["omitdefaultregions"] ?? false;
+  if (typeof omit !== "boolean") {
+    found.push({ key: "omitdefaultregions", problem: "must be true or false" });
+  }
+  noteUnknown(fields, policyKeys, "", found);
+  return { regions, problems: found, omitDefaultRegions: omit === true };
 }
 
 function parseRegion(id: number, key: string, raw: unknown, problems: MapProblem[]): DERPRegion | undefined {
@@ -162,7 +181,7 @@ function noteUnknown(
 ): void {
   for (const field of Object.keys(fields)) {
     if (!known.has(field)) {
-      problems.push({ key: `${key}.${field}`, problem: "is no field of a DERP map" });
+      problems.push({ key: key === "" ? field : `${key}.${field}`, problem: "is no field of a DERP map" });
     }
   }
 }

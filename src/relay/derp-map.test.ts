@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { DERPMap } from "../wire/tailcfg.ts";
 import { createManualClock } from "./clock.ts";
-import { createDerpMap, embeddedRegion, mergeRegions } from "./derp-map.ts";
-import { parseDerpMap } from "./derp-map-schema.ts";
+import { createDerpMap, embeddedRegion, mergeRegions, withPolicyRegions } from "./derp-map.ts";
+import { parseDerpMap, parsePolicyDerpMap } from "./derp-map-schema.ts";
 import type { SourceOutcome } from "./derp-map-sources.ts";
 
 function regions(value: unknown): ReturnType<typeof parseDerpMap>["regions"] {
@@ -73,6 +73,36 @@ test("a later source wins per region and null takes a region away", () => {
       ["3", "three"],
     ],
   );
+});
+
+test("a policy adds regions, replaces them, takes them away, or has only its own", () => {
+  const map = mergeRegions([regions({ 1: { Nodes: oneNode }, 2: { Nodes: oneNode } })]);
+  const own = { Nodes: [{ HostName: "own.example" }] };
+  const hosts = (said: unknown): Record<string, string | undefined> =>
+    Object.fromEntries(
+      Object.entries(withPolicyRegions(map, said).Regions).map(([id, region]) => [id, region.Nodes[0]?.HostName]),
+    );
+  assert.equal(withPolicyRegions(map, undefined), map);
+  assert.deepEqual(hosts({ Regions: { 2: own, 900: own } }), {
+    1: "relay.example",
+    2: "own.example",
+    900: "own.example",
+  });
+  assert.deepEqual(hosts({ regions: { "1": null } }), { 2: "relay.example" });
+  assert.deepEqual(hosts({ OmitDefaultRegions: true, Regions: { 900: own } }), { 900: "own.example" });
+  const whole = { 1: "relay.example", 2: "relay.example" };
+  assert.deepEqual(hosts({ OmitDefaultRegions: true }), whole, "none of its own: no effect");
+  assert.deepEqual(hosts({ Regions: { 1: null, 2: null } }), whole, "never without a region");
+  assert.deepEqual(hosts({ OmitDefaultRegions: true, Regions: { 900: { Nodes: [] } } }), whole, "a bad region is none");
+});
+
+test("what is wrong with a policy's regions is named by its place", () => {
+  const { problems } = parsePolicyDerpMap({ OmitDefaultRegions: "yes", Regions: { 900: { Nodes: [] } }, Homes: {} });
+  assert.deepEqual(
+    problems.map(({ key }) => key),
+    ["regions.900.nodes", "omitdefaultregions", "homes"],
+  );
+  assert.deepEqual(parsePolicyDerpMap({ OmitDefaultRegions: true }).problems, []);
 });
 
 test("what is wrong is named by its place and costs its region only", () => {

@@ -5,7 +5,7 @@ import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { DERPMap, DERPNode, DERPRegion } from "../wire/tailcfg.ts";
 import { systemClock, type RelayClock } from "./clock.ts";
-import { parseDerpMap, type RegionChanges } from "./derp-map-schema.ts";
+import { parseDerpMap, parsePolicyDerpMap, type RegionChanges } from "./derp-map-schema.ts";
 import { loadSource, sourceName, type MapSource, type SourceOutcome } from "./derp-map-sources.ts";
 import { silentLog, type RelayLog } from "./log.ts";
 import { addressBytes } from "./source-address.ts";
@@ -72,11 +72,28 @@ export function mergeRegions(sources: readonly RegionChanges[]): DERPMap {
   return { Regions: Object.fromEntries([...merged].sort(([a], [b]) => a - b)) };
 }
 
+/**
+ * The map with what the policy says of it (Tailscale's `derpMap`): its regions stand beside the others or in their place,
+ * null takes one away, and with `OmitDefaultRegions` the policy's are the only ones. A policy that would leave no region
+ * at all takes none away: without a relay clients could not even be told better.
+ */
+export function withPolicyRegions(map: DERPMap, said: unknown): DERPMap {
+  if (said === undefined) {
+    return map;
+  }
+  const { regions, omitDefaultRegions } = parsePolicyDerpMap(said);
+  const others: RegionChanges = new Map(Object.entries(map.Regions).map(([id, region]) => [Number(id), region]));
+  const merged = mergeRegions(omitDefaultRegions ? [regions] : [others, regions]);
+  return Object.keys(merged.Regions).length === 0 ? map : { ...map, ...merged };
+}
+
 export interface DerpMapOptions {
   readonly urls: readonly string[];
   readonly paths: readonly string[];
   /** Asked at each building, as its pin may change; undefined: no embedded relay in the map. */
   readonly embedded?: () => DERPRegion | undefined;
+  /** What the policy in force says of the map, if anything; asked at each building. */
+  readonly policy?: () => unknown;
   /** Where the last good answer of each source is kept. */
   readonly keepFile: string;
   /** How often sources are read again, ms; 0 never. */
@@ -96,7 +113,7 @@ export interface DerpMapKeeper {
   problems(): readonly string[];
   /** Reads all sources again. */
   refresh(): Promise<void>;
-  /** Builds anew from what is known, as when the embedded relay's pin has changed. */
+  /** Builds anew from what is known, as when the embedded relay's pin or the policy has changed. */
   rebuild(): void;
   close(): void;
 }
@@ -128,7 +145,8 @@ export async function createDerpMap(options: DerpMapOptions): Promise<DerpMapKee
   function rebuild(): void {
     const embedded = options.embedded?.();
     const own: RegionChanges = new Map(embedded === undefined ? [] : [[embedded.RegionID, embedded]]);
-    const next = mergeRegions([...sources.map((source) => good.get(sourceName(source)) ?? new Map()), own]);
+    const ours = mergeRegions([...sources.map((source) => good.get(sourceName(source)) ?? new Map()), own]);
+    const next = withPolicyRegions(ours, options.policy?.());
     const nextText = JSON.stringify(next);
     if (nextText !== text) {
       map = next;

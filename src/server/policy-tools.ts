@@ -3,7 +3,8 @@ import type { Config } from "../config/config.ts";
 import type { Logger } from "../ops/logger.ts";
 import type { PolicyEngine } from "../policy/engine.ts";
 import { compilePolicy, createAllowAll, createDenyAll, describeProblem, formatProblems } from "../policy/index.ts";
-import type { PolicyInput } from "../policy/index.ts";
+import type { CompileResult, PolicyInput } from "../policy/index.ts";
+import { parsePolicyDerpMap } from "../relay/derp-map-schema.ts";
 import { policyNodeOf, policyUserOf } from "../tailnet/derive.ts";
 import type { Result, TailnetReader } from "../tailnet/contract.ts";
 import type { CompiledPolicy, PolicyWorld, TailnetOptions } from "../tailnet/options.ts";
@@ -18,6 +19,12 @@ export interface PolicyTools {
   loaded(): void;
 }
 
+/** In words; of a DERP region that is wrong, which the policy room does not look into, too. */
+function warningsOf({ engine, warnings }: Extract<CompileResult, { readonly ok: true }>): readonly string[] {
+  const regions = engine.derpMap === undefined ? [] : parsePolicyDerpMap(engine.derpMap).problems;
+  return [...warnings.map(describeProblem), ...regions.map(({ key, problem }) => `derpMap: ${key} ${problem}`)];
+}
+
 export function policyTools(config: Config, log: Logger): PolicyTools {
   const settings = { serverUrl: config.serverUrl, randomizeClientPort: config.node.randomizeClientPort };
   // With a policy file configured, a start without any stored policy means that none was ever good: closed, not open.
@@ -30,8 +37,8 @@ export function policyTools(config: Config, log: Logger): PolicyTools {
     if (!outcome.ok) {
       return { ok: false, error: formatProblems(outcome.errors) };
     }
-    for (const warning of outcome.warnings) {
-      log.warn({}, describeProblem(warning));
+    for (const warning of warningsOf(outcome)) {
+      log.warn({}, warning);
     }
     return { ok: true, engine: outcome.engine };
   }
@@ -51,7 +58,7 @@ export function policyTools(config: Config, log: Logger): PolicyTools {
     check(text, tailnet) {
       const outcome = compilePolicy(text, inputOf(tailnet));
       return outcome.ok
-        ? { ok: true, value: outcome.warnings.map(describeProblem) }
+        ? { ok: true, value: warningsOf(outcome) }
         : { ok: false, error: { code: "invalid", text: formatProblems(outcome.errors) } };
     },
     input: inputOf,

@@ -144,6 +144,7 @@ export async function startRelayPart(options: RelayPartOptions): Promise<RelayPa
     urls: config.derp.urls,
     paths: config.derp.paths,
     embedded: region,
+    policy: () => tailnet.policy.derpMap,
     keepFile: join(config.dataDir, "derp_map.json"),
     refreshMs: config.derp.autoUpdateEnabled ? config.derp.updateFrequency : 0,
     onChange: (next) => tellMap(next),
@@ -168,6 +169,8 @@ export async function startRelayPart(options: RelayPartOptions): Promise<RelayPa
         derp?.disconnect(change.last.nodeKey);
       } else if (change.kind === "node-changed" && change.fields.has("key")) {
         derp?.disconnect(change.before.nodeKey);
+      } else if (change.kind === "policy-replaced") {
+        map.rebuild();
       }
     }
   });
