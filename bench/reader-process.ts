@@ -65,6 +65,7 @@ async function run(command: ReaderCommand): Promise<ReaderAnswer> {
       return {};
     case "resume":
       clearInterval(dawdling);
+      dawdling = undefined;
       await inLanes(clients, async (client) => (await client.connect()).resume());
       return {};
     case "dawdle":
@@ -126,7 +127,7 @@ function dawdle(readMs: number, everyMs: number): void {
       const client = clients[next++ % clients.length];
       void client?.connect().then((connection) => {
         connection.resume();
-        setTimeout(() => connection.pause(), readMs);
+        setTimeout(() => (dawdling === undefined ? undefined : connection.pause()), readMs);
       });
     }
   }, step);
