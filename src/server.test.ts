@@ -17,16 +17,7 @@ import { createLogger } from "./ops/logger.ts";
 import { makeLeaf } from "./relay/certificate.ts";
 import { type RunningServer, StartError, startServer } from "./server.ts";
 import { generatePrivateKey, parsePrivateKey } from "./wire/keys.ts";
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
+import { freePort } from "../test/free-port.ts";
 
 async function configIn(folder: string, more = ""): Promise<Config> {
   const port = await freePort();

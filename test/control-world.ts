@@ -1,7 +1,6 @@
 // A whole server in this process on loopback, with simulated clients to join it: sockets, store and clock are real.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -14,6 +13,7 @@ import { createLogger, type Logger } from "../src/ops/logger.ts";
 import { startServer, type RunningServer } from "../src/server.ts";
 import type { Actor } from "../src/tailnet/contract.ts";
 import type { User } from "../src/tailnet/model.ts";
+import { freePort } from "./free-port.ts";
 
 export interface KeyOptions {
   readonly reusable?: boolean;
@@ -42,14 +42,6 @@ const actor: Actor = { kind: "server", id: "test", from: "" };
 /** HAWSER_TEST_LOG=debug shows what the server says. */
 const level = process.env["HAWSER_TEST_LOG"] === "debug" ? "debug" : "silent";
 const quiet = createLogger({ level, format: "text" });
-
-export async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((done) => probe.listen(0, "127.0.0.1", done));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise<void>((done) => probe.close(() => done()));
-  return port;
-}
 
 export interface WorldOptions {
   /** Serve TLS with a certificate signed by itself. */

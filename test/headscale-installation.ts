@@ -1,9 +1,9 @@
 // What a machine that ran headscale until now has on its disk: config.yaml, database, private keys. The secrets that
 // people hold of it are known here; the hashes of them were made by another program's bcrypt (PostgreSQL's pgcrypto).
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { freePort } from "./free-port.ts";
 import { sqliteDump } from "../src/store/takeover/headscale-029.test-data.ts";
 import {
   discoKeyText,
@@ -51,16 +51,6 @@ export interface Installation {
 
 function machine(): Machine {
   return { machineKey: generatePrivateKey(), nodeKey: generatePrivateKey() };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
 
 /** Files as headscale 0.29 leaves them in `folder`. */

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { SimClient, type SimOptions } from "../sim/client.ts";
 import { fetchServerKey } from "../sim/dial.ts";
-import { freePort } from "./control-world.ts";
+import { freePort } from "./free-port.ts";
 import { type Output, runProgram, type ServerProcess, startServerProcess } from "./hawser-process.ts";
 
 export interface ProgramWorld {

@@ -4,7 +4,7 @@ import { AuditCheck, auditStart, type AuditVerdict } from "../tailnet/audit-chai
 import type { StoredAuditEntry } from "../tailnet/store.ts";
 import type { Json } from "../wire/tailcfg.ts";
 import { fromJson } from "./json-dialect.ts";
-import { AuditEntry, type AuditEntryValue } from "./own-messages.ts";
+import { AuditEntry, type AuditEntryValue, type VerifyAuditValue } from "./own-messages.ts";
 
 export type FileVerdict =
   | { readonly kind: "judged"; readonly verdict: AuditVerdict }
@@ -65,6 +65,18 @@ function storedText(value: Json): string {
   return value === null ? "" : JSON.stringify(value);
 }
 
-function sha256(text: string): string {
+export function sha256(text: string): string {
   return createHash("sha256").update(text, "utf8").digest("hex");
+}
+
+export function presentVerdict({ ok, entries, head, anchor, faults }: AuditVerdict): VerifyAuditValue {
+  return {
+    ok,
+    entries,
+    headId: head.id,
+    headHash: head.hash,
+    anchorId: anchor.id,
+    anchorHash: anchor.hash,
+    faults: faults.map(({ id, text }) => ({ id, text })),
+  };
 }

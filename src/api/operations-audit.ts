@@ -1,8 +1,8 @@
 // The audit log over the interface: page by page, and judged whole.
-import { createHash } from "node:crypto";
 import { verifyAudit } from "../tailnet/audit-chain.ts";
 import type { StoredAuditEntry } from "../tailnet/store.ts";
 import type { Json } from "../wire/tailcfg.ts";
+import { presentVerdict, sha256 } from "./audit-file.ts";
 import { operation } from "./operation.ts";
 import type { Operation } from "./operation.ts";
 import { ListAudit, VerifyAudit } from "./own-calls.ts";
@@ -69,20 +69,7 @@ const verify = operation(VerifyAudit, async ({ tailnet }, { noted }) => {
   if (noted !== "" && !/^[0-9a-f]{64}$/.test(noted)) {
     return refuse("InvalidArgument", "a hash is 64 hexadecimal digits");
   }
-  const { ok, entries, head, anchor, faults } = await verifyAudit(
-    tailnet,
-    (text) => createHash("sha256").update(text, "utf8").digest("hex"),
-    noted,
-  );
-  return answer({
-    ok,
-    entries,
-    headId: head.id,
-    headHash: head.hash,
-    anchorId: anchor.id,
-    anchorHash: anchor.hash,
-    faults: faults.map(({ id, text }) => ({ id, text })),
-  });
+  return answer(presentVerdict(await verifyAudit(tailnet, sha256, noted)));
 });
 
 export const auditOperations: readonly Operation[] = [listAudit, verify];

@@ -5,7 +5,7 @@ import type { Actor, Result } from "../tailnet/contract.ts";
 import { createTailnet } from "../tailnet/tailnet.ts";
 import { openStore } from "./open-store.ts";
 import { policyTools } from "./policy-tools.ts";
-import { secretTools } from "./secret-tools.ts";
+import { configuredTailnet } from "./tailnet-options.ts";
 
 export interface OfflinePolicy {
   /** Undefined when none was ever set. */
@@ -34,15 +34,9 @@ export async function openPolicyOffline(config: Config): Promise<OfflineOpening>
   const tools = policyTools(config, log);
   const tailnet = await createTailnet({
     store,
-    now: () => Date.now(),
-    secrets: secretTools,
-    prefixV4: config.prefixes.v4,
-    prefixV6: config.prefixes.v6,
-    allocation: config.prefixes.allocation,
     defaultNodeExpiry: null,
-    ephemeralTimeout: config.node.ephemeral.inactivityTimeout,
     offlineGrace: 0,
-    baseDomain: config.dns.baseDomain,
+    ...configuredTailnet(config),
     ...tools.tailnetOptions,
   });
   return {

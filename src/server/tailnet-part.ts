@@ -6,7 +6,7 @@ import { createTailnet } from "../tailnet/tailnet.ts";
 import { keepAuditRetention } from "./audit-part.ts";
 import { startPolicyPart, type PolicyPart } from "./policy-part.ts";
 import { policyTools } from "./policy-tools.ts";
-import { secretTools } from "./secret-tools.ts";
+import { configuredTailnet } from "./tailnet-options.ts";
 import type { Startup } from "./startup.ts";
 
 export interface TailnetPart {
@@ -26,15 +26,9 @@ export async function openTailnet(startup: Startup, store: Store): Promise<Tailn
   const tools = policyTools(config, policyLog);
   const tailnet = await createTailnet({
     store,
-    now: () => Date.now(),
-    secrets: secretTools,
-    prefixV4: config.prefixes.v4,
-    prefixV6: config.prefixes.v6,
-    allocation: config.prefixes.allocation,
     defaultNodeExpiry: config.node.expiry === 0 ? null : config.node.expiry,
-    ephemeralTimeout: config.node.ephemeral.inactivityTimeout,
     offlineGrace: offlineGraceMs,
-    baseDomain: config.dns.baseDomain,
+    ...configuredTailnet(config),
     ...tools.tailnetOptions,
     warn: (text) => log.warn({}, text),
   });

@@ -37,10 +37,21 @@ export class ChainInCommit {
   }
 }
 
-/** Entries of a time before there was a chain, linked in their order. Each goes on where the one before it ended. */
+/** Rows of a time before there was a chain, linked in their order. Each goes on where the one before it ended. */
 export function linkOld(
   last: { readonly hash: string },
-  entry: AuditEntry & { readonly id: number },
+  row: Readonly<Record<string, unknown>>,
 ): { readonly id: number; readonly previous: string; readonly hash: string } {
+  const entry: AuditEntry & { readonly id: number } = {
+    id: Number(row["id"]),
+    at: Number(row["at"]),
+    actorKind: String(row["actor_kind"]),
+    actorId: String(row["actor_id"]),
+    from: String(row["from_address"]),
+    action: String(row["action"]),
+    target: String(row["target"]),
+    before: String(row["before"]),
+    after: String(row["after"]),
+  };
   return { id: entry.id, previous: last.hash, hash: auditHash(last.hash, entry, sha256) };
 }

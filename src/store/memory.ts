@@ -3,6 +3,7 @@
 import type { PolicyVersion } from "../tailnet/contract.ts";
 import type { ApiKey, NodeRecord, PreAuthKey, Presence, User } from "../tailnet/model.ts";
 import { emptyAuditChain, pruneEntry } from "../tailnet/audit-chain.ts";
+import { nothingSaidYet } from "../tailnet/derive.ts";
 import type {
   AuditChain,
   CommitOutcome,
@@ -74,15 +75,6 @@ function nodeKeys({ record }: NodeRow): readonly UniqueKey[] {
 function prefixKey({ key }: Secret<PreAuthKey | ApiKey>): readonly UniqueKey[] {
   return key.prefix === "" ? [] : [{ key: key.prefix, reason: refusal.prefixTaken }];
 }
-
-const noPresence: Presence = {
-  hostinfo: {},
-  discoKey: null,
-  endpoints: [],
-  homeDerp: 0,
-  capVersion: 0,
-  lastSeen: null,
-};
 
 export interface MemoryStore extends Store {
   /** What a restart finds. */
@@ -297,7 +289,7 @@ function putNode(disk: MemoryDisk, record: NodeRecord, presence: Presence | unde
   if (record.authKeyId !== null && !disk.preAuthKeys.rows.has(record.authKeyId)) {
     return refusal.keyMissing;
   }
-  const kept = presence ?? disk.nodes.rows.get(record.id)?.presence ?? noPresence;
+  const kept = presence ?? disk.nodes.rows.get(record.id)?.presence ?? nothingSaidYet;
   return disk.nodes.put(record.id, { record, presence: kept }, undo);
 }
 

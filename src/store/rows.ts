@@ -4,6 +4,7 @@ import { type Addr, formatAddr, formatPrefix, parseAddr, parsePrefix, type Prefi
 import type { PolicyVersion } from "../tailnet/contract.ts";
 import type { ApiKey, NodeRecord, PreAuthKey, Presence, RegisterMethod, User } from "../tailnet/model.ts";
 import { emptyAuditChain } from "../tailnet/audit-chain.ts";
+import { nothingSaidYet } from "../tailnet/derive.ts";
 import type { AuditChain, StoredAuditEntry, StoredSecret } from "../tailnet/store.ts";
 import type {
   ApiKeyId,
@@ -204,19 +205,10 @@ export function presenceColumns(id: NodeId, presence: Presence): Columns {
   };
 }
 
-const nothingSaid: Presence = {
-  hostinfo: {},
-  discoKey: null,
-  endpoints: [],
-  homeDerp: 0,
-  capVersion: 0,
-  lastSeen: null,
-};
-
 /** Of a row joined from both tables; a node that never wrote presence has none. */
 export function presenceOf(row: Row): Presence {
   if (row["hostinfo"] === null) {
-    return nothingSaid;
+    return nothingSaidYet;
   }
   const hostinfo = json(row, "hostinfo");
   if (typeof hostinfo !== "object" || hostinfo === null || Array.isArray(hostinfo)) {

@@ -188,15 +188,22 @@ function actorOf(node: Node, from = ""): Actor {
   return { kind: "node", id: String(node.id), from };
 }
 
+/** The node that a machine names as its own. */
+function ownNode(plan: Plan, machineKey: MachineKey, nodeKey: NodeKey): Result<Node> {
+  const node = plan.nodeByKey(nodeKey);
+  if (node === undefined) {
+    return { ok: false, error: nodeNotFound };
+  }
+  return node.machineKey === machineKey ? { ok: true, value: node } : { ok: false, error: wrongMachine };
+}
+
 export function logout(machineKey: MachineKey, nodeKey: NodeKey, from?: string): Planner<void> {
   return (plan) => {
-    const node = plan.nodeByKey(nodeKey);
-    if (node === undefined) {
-      return { ok: false, error: nodeNotFound };
+    const own = ownNode(plan, machineKey, nodeKey);
+    if (!own.ok) {
+      return own;
     }
-    if (node.machineKey !== machineKey) {
-      return { ok: false, error: wrongMachine };
-    }
+    const node = own.value;
     if (node.ephemeral) {
       remove(plan, actorOf(node, from), "node.logout", node);
     } else if (!isExpired(node, plan.now)) {
@@ -216,13 +223,11 @@ export function shortenExpiry(
   from?: string,
 ): Planner<Node> {
   return (plan) => {
-    const node = plan.nodeByKey(nodeKey);
-    if (node === undefined) {
-      return { ok: false, error: nodeNotFound };
+    const own = ownNode(plan, machineKey, nodeKey);
+    if (!own.ok) {
+      return own;
     }
-    if (node.machineKey !== machineKey) {
-      return { ok: false, error: wrongMachine };
-    }
+    const node = own.value;
     if (isExpired(node, plan.now) || (node.expiry !== null && expiry > node.expiry)) {
       return { ok: false, error: { code: "denied", text: "extending key is not allowed" } };
     }

@@ -86,7 +86,7 @@ async function askServer(run: Invocation, noted: string): Promise<VerifyAuditVal
 async function judgeFile(path: string, noted: string): Promise<VerifyAuditValue> {
   const { createReadStream } = await import("node:fs");
   const { createInterface } = await import("node:readline");
-  const { judgeAuditFile } = await import("../../api/audit-file.ts");
+  const { judgeAuditFile, presentVerdict } = await import("../../api/audit-file.ts");
   const lines = createInterface({ input: createReadStream(path), crlfDelay: Infinity });
   const judged = await judgeAuditFile(lines, noted).catch((fault: unknown) => {
     throw new CliError(`reading ${path}: ${fault instanceof Error ? fault.message : String(fault)}`);
@@ -94,14 +94,5 @@ async function judgeFile(path: string, noted: string): Promise<VerifyAuditValue>
   if (judged.kind === "unreadable") {
     throw new CliError(`${path}, line ${judged.line}: ${judged.problem}`);
   }
-  const { ok, entries, head, anchor, faults } = judged.verdict;
-  return {
-    ok,
-    entries,
-    headId: head.id,
-    headHash: head.hash,
-    anchorId: anchor.id,
-    anchorHash: anchor.hash,
-    faults: faults.map(({ id, text }) => ({ id, text })),
-  };
+  return presentVerdict(judged.verdict);
 }

@@ -39,17 +39,7 @@ export function run(db: DatabaseSync): void {
     const rows = read.all(last.id, rowsAtATime);
     for (const row of rows) {
       // The table is STRICT: the columns hold what they say.
-      const linked = linkOld(last, {
-        id: Number(row["id"]),
-        at: Number(row["at"]),
-        actorKind: String(row["actor_kind"]),
-        actorId: String(row["actor_id"]),
-        from: String(row["from_address"]),
-        action: String(row["action"]),
-        target: String(row["target"]),
-        before: String(row["before"]),
-        after: String(row["after"]),
-      });
+      const linked = linkOld(last, row);
       link.run(linked.previous, linked.hash, linked.id);
       last = linked;
     }

@@ -34,17 +34,7 @@ export async function run(query: Query): Promise<void> {
   for (;;) {
     const rows = await query("SELECT * FROM hawser.audit WHERE id > $1 ORDER BY id LIMIT $2", [last.id, rowsAtATime]);
     for (const row of rows) {
-      const linked = linkOld(last, {
-        id: Number(row["id"]),
-        at: Number(row["at"]),
-        actorKind: String(row["actor_kind"]),
-        actorId: String(row["actor_id"]),
-        from: String(row["from_address"]),
-        action: String(row["action"]),
-        target: String(row["target"]),
-        before: String(row["before"]),
-        after: String(row["after"]),
-      });
+      const linked = linkOld(last, row);
       await query("UPDATE hawser.audit SET previous_hash = $1, hash = $2 WHERE id = $3", [
         linked.previous,
         linked.hash,
