@@ -80,3 +80,6 @@ export interface SimAnswer {
 export function wallClock(): number {
   return performance.timeOrigin + performance.now();
 }
+
+/** Endpoints at this address are changes whose way is timed; the port is their number. */
+export const watchedAddress = "198.51.100.7:";

@@ -1,6 +1,7 @@
 // A process full of clients that read well, badly or not at all, steered over IPC.
 import { compareNetmaps } from "../sim/compare.ts";
 import { SimClient } from "../sim/client.ts";
+import { watchedAddress } from "./protocol.ts";
 
 export type ReaderCommand =
   | {
@@ -18,7 +19,7 @@ export type ReaderCommand =
   | { readonly kind: "resume" }
   /** From now on each reads for `readMs` in every `everyMs`, one after the other. */
   | { readonly kind: "dawdle"; readonly readMs: number; readonly everyMs: number }
-  /** Notes when this peer's first endpoint arrives, by its port. */
+  /** Notes when this peer's first endpoint arrives, by its port, where it is at `watchedAddress`. */
   | { readonly kind: "watch"; readonly node: number }
   | { readonly kind: "arrivals" }
   /** Whether all have this peer at this endpoint. */
@@ -106,7 +107,7 @@ async function open(client: SimClient): Promise<void> {
   await client.openMap({
     onMessage: ({ at }) => {
       const endpoint = watched === 0 ? undefined : client.netmap.peers.get(watched)?.Endpoints?.[0];
-      const port = Number(endpoint?.slice(endpoint.lastIndexOf(":") + 1) ?? 0);
+      const port = endpoint?.startsWith(watchedAddress) ? Number(endpoint.slice(watchedAddress.length)) : last;
       if (port !== last) {
         last = port;
         const own = arrivals.get(client) ?? [];

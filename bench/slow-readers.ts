@@ -8,7 +8,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fetchServerKey } from "../sim/dial.ts";
 import { SimClient } from "../sim/client.ts";
-import { wallClock } from "./protocol.ts";
+import { wallClock, watchedAddress } from "./protocol.ts";
 import type { ReaderAnswer, ReaderCommand } from "./reader-process.ts";
 import { ServerProcess } from "./server-process.ts";
 import { number } from "./table.ts";
@@ -168,6 +168,8 @@ async function measure(size: number, say: (line: string) => void): Promise<SlowR
     const blockedAt = performance.now();
     const rssBlocked = server.usage().rss;
     await groups.slow.all({ kind: "dawdle", readMs: 50, everyMs: 4000 });
+    // The healthy have the last of it, too.
+    await sleep(4000);
 
     say(`${blocked} are blocked; the same changes again`);
     const withThem = await tellChanges(groups.healthy, movers, 30_000, changes);
@@ -264,7 +266,7 @@ async function tellChanges(
   for (let index = 0; index < count; index++) {
     const port = firstPort + index;
     sentAt.set(port, wallClock());
-    await mover?.update({ endpoints: [`198.51.100.7:${port}`] });
+    await mover?.update({ endpoints: [`${watchedAddress}${port}`] });
     await sleep(changeEveryMs);
   }
   await sleep(1500);
