@@ -48,6 +48,8 @@ export interface CliOptions {
   /** Lines typed. */
   readonly input?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Somebody is at a terminal to answer questions. */
+  readonly interactive?: boolean;
   /** Width of a terminal on stdout. */
   readonly columns?: number;
   readonly programName?: "hawser" | "headscale";
@@ -196,6 +198,7 @@ export async function createAdminWorld(overrides: Partial<ApiOptions> = {}): Pro
           columns: undefined,
         },
         readLine: () => Promise.resolve(input.shift()),
+        isInteractive: options.interactive ?? false,
         env: options.env ?? {},
         now: () => clock.ms,
       };

@@ -35,6 +35,8 @@ export async function runProgram(words: readonly string[], env: Env, command = p
 export interface ServerProcess {
   /** What it has said so far. */
   said(): string;
+  /** Sends a signal that does not end it. */
+  signal(name: "SIGHUP"): void;
   /** Ends it as a service manager does, and waits for it. */
   stop(): Promise<void>;
   /** Ends it with no chance to do anything more, and waits for it. */
@@ -62,7 +64,7 @@ export async function startServerProcess(words: readonly string[], url: string, 
       setTimeout(resolve, 100);
     });
   }
-  return { said: () => said, stop: () => end(child, "SIGTERM"), kill: () => end(child, "SIGKILL") };
+  return { said: () => said, signal: (name) => void child.kill(name), stop: () => end(child, "SIGTERM"), kill: () => end(child, "SIGKILL") };
 }
 
 async function answers(url: string): Promise<boolean> {

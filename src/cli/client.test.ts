@@ -133,7 +133,14 @@ test("the environment names the server: HEADSCALE_CLI_* and HAWSER_CLI_*", () =>
     const outputOf = async (env: Record<string, string>): Promise<string> => {
       let text = "";
       const stream = { write: (part: string) => void (text += part), isTerminal: false, columns: undefined };
-      const io = { stdout: stream, stderr: stream, readLine: () => Promise.resolve(undefined), env, now: () => 0 };
+      const io = {
+        stdout: stream,
+        stderr: stream,
+        readLine: () => Promise.resolve(undefined),
+        isInteractive: false,
+        env,
+        now: () => 0,
+      };
       const code = await runProgram(["health", "-o", "json-line"], { programName: "hawser", io });
       return `${code} ${text}`;
     };

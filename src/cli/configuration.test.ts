@@ -30,6 +30,7 @@ async function withConfig(text: string, check: (run: (words: string) => Promise<
         stdout: stream("stdout"),
         stderr: stream("stderr"),
         readLine: () => Promise.resolve(undefined),
+        isInteractive: false,
         env: { HOME: folder },
         now: () => 0,
       };

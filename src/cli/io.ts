@@ -12,6 +12,8 @@ export interface Io {
   readonly stderr: OutputStream;
   /** Everything up to the first end of line; undefined at the end of input. */
   readLine(): Promise<string | undefined>;
+  /** Somebody reads questions and can answer them. */
+  readonly isInteractive: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   now(): number;
 }
@@ -21,6 +23,7 @@ export function processIo(): Io {
     stdout: outputStream(process.stdout),
     stderr: outputStream(process.stderr),
     readLine: readLineFromStdin,
+    isInteractive: process.stdin.isTTY && process.stderr.isTTY,
     env: process.env,
     now: () => Date.now(),
   };

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 import { createAdminWorld } from "../../test/admin-world.ts";
-import type { CliAnswer } from "../../test/admin-world.ts";
+import type { CliAnswer, CliOptions } from "../../test/admin-world.ts";
 
-type Cli = (words: string) => Promise<CliAnswer>;
+type Cli = (words: string, options?: CliOptions) => Promise<CliAnswer>;
 
 const policy = `{
 "tagOwners": {"tag:db": []},
@@ -27,7 +27,7 @@ async function inTailnet(check: (cli: Cli, file: (text: string) => string) => Pr
     return path;
   };
   try {
-    const cli: Cli = (words) => world.cli(words);
+    const cli: Cli = (words, options) => world.cli(words, options);
     await cli("users create alice -e alice@example.com");
     await cli("users create bob");
     await world.join(1, 1, { Hostname: "laptop" });
@@ -107,6 +107,52 @@ test("preview says who gains and who loses, and changes nothing", () =>
     assert.equal(await outputOf(cli("policy get")), `${policy}\n`);
     assert.equal(await outputOf(cli(`policy preview ${file(policy)}`)), "Nothing changes.\n");
     assert.match((await cli("policy preview")).stderr, /the file is missing/);
+  }));
+
+const closed = '{"tagOwners": {"tag:db": []}, "acls": [], "ssh": []}';
+
+test("in a script, set says on stderr what changed and what is doubtful, and asks nothing", () =>
+  inTailnet(async (cli, file) => {
+    const set = await cli(`policy set -f ${file(closed)}`);
+    assert.deepEqual([set.code, set.stdout], [0, "Policy updated.\n"]);
+    assert.match(set.stderr, /^Access:\n[^]*laptop → db\n {4}- 5432\n[^]*that may do less: [1-9]\d*\.\n$/);
+    assert.match(set.stderr, /SSH:\n {2}laptop → db\n {4}- ssh as root/);
+    assert.equal(
+      await outputOf(cli(`policy set -f ${file(closed)}`)),
+      "Policy updated.\n",
+      "nothing new, nothing said",
+    );
+    const doubtful = file(
+      '{"groups": {"group:x": ["nobody@"]}, "acls": [{"action": "accept", "src": ["group:x"], "dst": ["*:*"]}]}',
+    );
+    assert.match((await cli(`policy set -f ${doubtful}`)).stderr, /^warning: .*user not found: token "nobody"/);
+    const faulty = await cli(`policy set -f ${file('{"acls": 1}')}`);
+    assert.deepEqual([faulty.code, faulty.stdout], [1, ""]);
+    assert.match(faulty.stderr, /setting policy: .*parsing policy: /, "and a fault is told once, without a preview");
+    assert.doesNotMatch(faulty.stderr, /Access|previewing/);
+  }));
+
+test("at a terminal, set asks when somebody loses access, and only then", () =>
+  inTailnet(async (cli, file) => {
+    const wider = file(policy.replace("5432", "22,5432"));
+    const gain = await cli(`policy set -f ${wider}`, { interactive: true });
+    assert.deepEqual([gain.code, gain.stdout], [0, "Policy updated.\n"]);
+    assert.doesNotMatch(gain.stderr, /\[y\/n\]/);
+
+    const draft = file(closed);
+    const no = await cli(`policy set -f ${draft}`, { interactive: true, input: ["n"] });
+    assert.deepEqual([no.code, no.stdout], [0, "Policy not changed\n"]);
+    assert.match(no.stderr, /laptop → db\n {4}- 22, 5432\n[^]*Somebody loses access\. .*\[y\/n\] $/);
+    assert.match(await outputOf(cli("policy get")), /22,5432/);
+
+    const forced = await cli(`policy set --force -f ${draft}`, { interactive: true });
+    assert.deepEqual([forced.code, forced.stdout], [0, "Policy updated.\n"]);
+    assert.doesNotMatch(forced.stderr, /\[y\/n\]/);
+
+    await cli(`policy set -f ${file(policy)}`);
+    const yes = await cli(`policy set -f ${file(closed)}`, { interactive: true, input: ["y"] });
+    assert.deepEqual([yes.code, yes.stdout], [0, "Policy updated.\n"]);
+    assert.equal(await outputOf(cli("policy get")), `${closed}\n`);
   }));
 
 test("fmt lays out a file without a server, keeps comments, and writes only when told to", () =>

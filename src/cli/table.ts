@@ -23,9 +23,9 @@ export interface TableStyle {
   readonly columns: number | undefined;
 }
 
-export function tableStyle(io: Io): TableStyle {
+export function tableStyle(io: Io, stream = io.stdout): TableStyle {
   const plain = (io.env["NO_COLOR"] ?? "") !== "" || io.env["TERM"] === "dumb";
-  return { colour: io.stdout.isTerminal && !plain, columns: io.stdout.columns };
+  return { colour: stream.isTerminal && !plain, columns: stream.columns };
 }
 
 /** A column; one with a `drop` is left out when a terminal is too narrow, the highest first. Pipes get all of them. */

@@ -1,5 +1,6 @@
 // From a text, users and nodes to an engine in force, or to what is wrong with the text.
 import type { Prefix } from "../ip/index.ts";
+import type { Json } from "../wire/tailcfg.ts";
 import { createAllowAll } from "./allow-all.ts";
 import { CompiledEngine } from "./compiled-engine.ts";
 import type { PolicyEngine, PolicyNode, PolicyUser } from "./engine.ts";
@@ -21,6 +22,8 @@ export interface PolicySettings {
   readonly providerGroups?: readonly string[];
   /** `svc:name` → its addresses. */
   readonly services?: ReadonlyMap<string, readonly Prefix[]>;
+  /** What is wrong with a `derpMap`, which the policy room does not look into; for warnings. */
+  readonly derpMapFaults?: (said: Json) => readonly string[];
 }
 
 export interface PolicyInput {
@@ -67,7 +70,12 @@ export function compilePolicy(text: string, input: PolicyInput): CompileResult {
     },
   );
   const names = checkNames(engine, read.policy, read.positions);
-  const warnings = [...read.warnings, ...names.warnings];
+  const derpFaults = engine.derpMap === undefined ? [] : (settings.derpMapFaults?.(engine.derpMap) ?? []);
+  const warnings = [
+    ...read.warnings,
+    ...names.warnings,
+    ...derpFaults.map((fault) => ({ message: `derpMap: ${fault}`, line: 0, column: 0 })),
+  ];
   if (names.errors.length > 0) {
     if (input.tests !== "warn") {
       return { ok: false, errors: names.errors };

@@ -17,7 +17,8 @@ export interface PolicyPart {
 const maxPolicyBytes = 10 * 1024 * 1024;
 const settleMs = 200;
 const lookEveryMs = 10_000;
-const server: Actor = { kind: "server", id: "policy file", from: "" };
+/** Whom history and audit log name. */
+const theFile: Actor = { kind: "server", id: "file", from: "" };
 
 export async function startPolicyPart(options: {
   readonly config: Config["policy"];
@@ -68,7 +69,7 @@ export async function startPolicyPart(options: {
       asked = false;
       return;
     }
-    const outcome = await tailnet.setPolicy(server, text);
+    const outcome = await tailnet.setPolicy(theFile, text);
     if (outcome.ok) {
       log.info({ path, version: outcome.value.id }, "policy loaded");
     } else {

@@ -3,7 +3,7 @@ import type { Config } from "../config/config.ts";
 import type { Logger } from "../ops/logger.ts";
 import type { PolicyEngine } from "../policy/engine.ts";
 import { compilePolicy, createAllowAll, createDenyAll, describeProblem, formatProblems } from "../policy/index.ts";
-import type { CompileResult, PolicyInput } from "../policy/index.ts";
+import type { PolicyInput, PolicySettings } from "../policy/index.ts";
 import { parsePolicyDerpMap } from "../relay/derp-map-schema.ts";
 import { policyNodeOf, policyUserOf } from "../tailnet/derive.ts";
 import type { Result, TailnetReader } from "../tailnet/contract.ts";
@@ -19,14 +19,12 @@ export interface PolicyTools {
   loaded(): void;
 }
 
-/** In words; of a DERP region that is wrong, which the policy room does not look into, too. */
-function warningsOf({ engine, warnings }: Extract<CompileResult, { readonly ok: true }>): readonly string[] {
-  const regions = engine.derpMap === undefined ? [] : parsePolicyDerpMap(engine.derpMap).problems;
-  return [...warnings.map(describeProblem), ...regions.map(({ key, problem }) => `derpMap: ${key} ${problem}`)];
-}
-
 export function policyTools(config: Config, log: Logger): PolicyTools {
-  const settings = { serverUrl: config.serverUrl, randomizeClientPort: config.node.randomizeClientPort };
+  const settings: PolicySettings = {
+    serverUrl: config.serverUrl,
+    randomizeClientPort: config.node.randomizeClientPort,
+    derpMapFaults: (said) => parsePolicyDerpMap(said).problems.map(({ key, problem }) => `${key} ${problem}`),
+  };
   // With a policy file configured, a start without any stored policy means that none was ever good: closed, not open.
   let starting = true;
   const isAwaited = config.policy.mode === "file" && config.policy.path !== "";
@@ -37,8 +35,8 @@ export function policyTools(config: Config, log: Logger): PolicyTools {
     if (!outcome.ok) {
       return { ok: false, error: formatProblems(outcome.errors) };
     }
-    for (const warning of warningsOf(outcome)) {
-      log.warn({}, warning);
+    for (const warning of outcome.warnings) {
+      log.warn({}, describeProblem(warning));
     }
     return { ok: true, engine: outcome.engine };
   }
@@ -58,7 +56,7 @@ export function policyTools(config: Config, log: Logger): PolicyTools {
     check(text, tailnet) {
       const outcome = compilePolicy(text, inputOf(tailnet));
       return outcome.ok
-        ? { ok: true, value: warningsOf(outcome) }
+        ? { ok: true, value: outcome.warnings.map(describeProblem) }
         : { ok: false, error: { code: "invalid", text: formatProblems(outcome.errors) } };
     },
     input: inputOf,

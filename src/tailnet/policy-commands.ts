@@ -76,6 +76,10 @@ function approveWith(plan: Plan, actor: Actor, engine: PolicyEngine, node: Param
   }
 }
 
-function setter(actor: Actor): string {
-  return actor.id === "" ? actor.kind : `${actor.kind}:${actor.id}`;
+/** As history names them: `cli:root`, `api-key:…`; a part of the server itself by its own name (`file`). */
+function setter({ kind, id }: Actor): string {
+  if (id === "") {
+    return kind;
+  }
+  return kind === "server" ? id : `${kind}:${id}`;
 }

@@ -181,6 +181,7 @@ test("what reaches a terminal holds no control characters", { timeout: 60_000 },
     stdout: { write, isTerminal: true, columns: 200 },
     stderr: { write, isTerminal: true, columns: 200 },
     readLine: () => Promise.resolve("n"),
+    isInteractive: false,
     env: { NO_COLOR: "1" },
     now: () => Date.now(),
   };

@@ -46,6 +46,7 @@ async function commandLine(world: ControlWorld, words: string): Promise<string> 
     stdout: { write, isTerminal: false, columns: undefined },
     stderr: { write, isTerminal: false, columns: undefined },
     readLine: () => Promise.resolve("y"),
+    isInteractive: false,
     env: {},
     now: () => Date.now(),
   };

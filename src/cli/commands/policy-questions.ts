@@ -2,17 +2,13 @@
 import { readFile } from "node:fs/promises";
 import { ExplainPolicy, PreviewPolicy } from "../../api/own-calls.ts";
 import { ExplainPolicyResponse, PreviewPolicyResponse } from "../../api/own-messages.ts";
-import type {
-  PolicyAccessChangeValue,
-  PolicyAnswerValue,
-  PolicyNodeGroupValue,
-  PreviewPolicyValue,
-} from "../../api/own-messages.ts";
+import type { PolicyAnswerValue } from "../../api/own-messages.ts";
 import { CliError } from "../cli-error.ts";
 import type { Invocation } from "../invocation.ts";
 import { one } from "../output-shapes.ts";
 import { paint, tableStyle, withoutControls } from "../table.ts";
 import type { TableStyle } from "../table.ts";
+import { previewText } from "./policy-preview-text.ts";
 
 async function draft(path: string): Promise<string> {
   try {
@@ -102,60 +98,4 @@ export async function previewPolicy(run: Invocation): Promise<void> {
     run.note(`warning: ${warning}`);
   }
   run.answer(one(PreviewPolicyResponse, response), previewText(response, tableStyle(run.io)));
-}
-
-function previewText(preview: PreviewPolicyValue, style: TableStyle): string {
-  const sections = [
-    ...section(
-      "Access",
-      preview.access.map((change) => changeText(change, style)),
-    ),
-    ...section(
-      "SSH",
-      preview.ssh.map((change) => changeText(change, style)),
-    ),
-    ...section(
-      "Node attributes",
-      preview.attributes.map(({ nodes, gained, lost }) =>
-        [groupText(nodes), ...signed(gained, lost, style)].join("\n"),
-      ),
-    ),
-  ];
-  if (sections.length === 0) {
-    return "Nothing changes.";
-  }
-  const { pairsGaining, pairsLosing, more } = preview;
-  const counts = `Pairs of nodes that may do more: ${pairsGaining}; that may do less: ${pairsLosing}.`;
-  const rest = more > 0 ? [`… and ${more} more changes.`] : [];
-  return [...sections, ...rest, counts].join("\n\n");
-}
-
-function section(title: string, entries: readonly string[]): string[] {
-  return entries.length === 0 ? [] : [[`${title}:`, ...entries.map((entry) => indent(entry))].join("\n")];
-}
-
-function indent(text: string): string {
-  return text.replaceAll(/^/gm, "  ");
-}
-
-function changeText({ src, dst, ownDevices, gained, lost }: PolicyAccessChangeValue, style: TableStyle): string {
-  const note = ownDevices ? " (between devices of one person)" : "";
-  return [`${groupText(src)} → ${groupText(dst)}${note}`, ...signed(gained, lost, style)].join("\n");
-}
-
-function signed(gained: readonly string[], lost: readonly string[], style: TableStyle): string[] {
-  return [
-    ...gained.map((text) => paint(`  + ${text}`, "green", style)),
-    ...lost.map((text) => paint(`  - ${text}`, "red", style)),
-  ];
-}
-
-function groupText(group: PolicyNodeGroupValue | null): string {
-  if (group === null) {
-    return "?";
-  }
-  const names = group.count === group.nodes.length && group.count <= 3 ? group.nodes.join(", ") : "";
-  const kinds = [...group.tags, ...group.users].join(", ");
-  const text = names === "" ? `${group.count} nodes${kinds === "" ? "" : ` of ${kinds}`}` : names;
-  return withoutControls(group.behind ? `networks behind ${text}` : text);
 }

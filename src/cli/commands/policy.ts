@@ -1,7 +1,8 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { CheckPolicy, GetPolicy, SetPolicy } from "../../api/calls.ts";
-import { ListPolicyHistory, RollbackPolicy } from "../../api/own-calls.ts";
+import { ListPolicyHistory, PreviewPolicy, RollbackPolicy } from "../../api/own-calls.ts";
 import { PolicyRevision } from "../../api/own-messages.ts";
+import type { PreviewPolicyValue } from "../../api/own-messages.ts";
 import type { OfflinePolicy } from "../../server/policy-offline.ts";
 import { CliError } from "../cli-error.ts";
 import { tableTime } from "../durations.ts";
@@ -9,6 +10,7 @@ import { operandOr } from "../invocation.ts";
 import type { Invocation } from "../invocation.ts";
 import { many, result } from "../output-shapes.ts";
 import { renderTable, tableStyle } from "../table.ts";
+import { changesNothing, losesAccess, previewText } from "./policy-preview-text.ts";
 
 /** `policy get` writes the text alone, whatever --output says. */
 export async function getPolicy(run: Invocation): Promise<void> {
@@ -46,11 +48,57 @@ export async function setPolicy(run: Invocation): Promise<void> {
         throw new CliError(`setting policy: ${set.error.text}`);
       }
     });
-  } else {
-    const client = await run.client();
-    await client.call(SetPolicy, { policy: text }, "setting policy");
+  } else if (!(await setOnServer(run, text))) {
+    run.answer(result("Policy not changed"), "Policy not changed");
+    return;
   }
   run.io.stdout.write("Policy updated.\n");
+}
+
+/** Changes told of each kind when a policy is set; `policy preview` tells all. */
+const toldWhenSet = 10;
+
+/**
+ * What changes and what is doubtful goes to stderr: on a terminal before the policy is set, with a question when somebody
+ * loses access; in scripts afterwards. False when the answer was no.
+ */
+async function setOnServer(run: Invocation, policy: string): Promise<boolean> {
+  const client = await run.client();
+  const preview = await previewOf(run, policy);
+  const ask = run.io.isInteractive && !run.flags.on("force") && preview !== undefined && losesAccess(preview);
+  if (ask) {
+    tell(run, preview);
+    if (!(await run.confirm("Somebody loses access. Do you want to put this policy in force?"))) {
+      return false;
+    }
+  }
+  await client.call(SetPolicy, { policy }, "setting policy");
+  if (!ask && preview !== undefined) {
+    tell(run, preview);
+  }
+  return true;
+}
+
+/** Undefined when the server has none to give: setting the policy then says what is wrong, in its own words. */
+async function previewOf(run: Invocation, policy: string): Promise<PreviewPolicyValue | undefined> {
+  const client = await run.client();
+  try {
+    return await client.call(PreviewPolicy, { policy }, "previewing policy");
+  } catch (fault) {
+    if (fault instanceof CliError) {
+      return undefined;
+    }
+    throw fault;
+  }
+}
+
+function tell(run: Invocation, preview: PreviewPolicyValue): void {
+  for (const warning of preview.warnings) {
+    run.note(`warning: ${warning}`);
+  }
+  if (!changesNothing(preview)) {
+    run.note(previewText(preview, tableStyle(run.io, run.io.stderr), toldWhenSet));
+  }
 }
 
 export async function checkPolicy(run: Invocation): Promise<void> {
