@@ -64,7 +64,12 @@ export async function startServerProcess(words: readonly string[], url: string, 
       setTimeout(resolve, 100);
     });
   }
-  return { said: () => said, signal: (name) => void child.kill(name), stop: () => end(child, "SIGTERM"), kill: () => end(child, "SIGKILL") };
+  return {
+    said: () => said,
+    signal: (name) => void child.kill(name),
+    stop: () => end(child, "SIGTERM"),
+    kill: () => end(child, "SIGKILL"),
+  };
 }
 
 async function answers(url: string): Promise<boolean> {

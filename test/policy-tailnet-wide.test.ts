@@ -46,8 +46,7 @@ test("attributes and addresses for the whole tailnet are told at once, and taken
     Object.keys(CapMap)
       .filter((name) => /^(randomize-client-port|one-cgnat|disable-ipv4)/.test(name))
       .sort();
-  const families = ({ Addresses }: MapNode): string =>
-    Addresses.map((text) => (text.includes(":") ? 6 : 4)).join();
+  const families = ({ Addresses }: MapNode): string => Addresses.map((text) => (text.includes(":") ? 6 : 4)).join();
   const told = (): string =>
     [mac, linux]
       .flatMap(({ netmap }) => [netmap.self, ...netmap.peers.values()])
