@@ -76,6 +76,18 @@ suite("editing HuJSON", () => {
     assert.equal(editHujson("{", []).ok, false);
   });
 
+  test("comments that look like others, or run over several lines, stay whole", () => {
+    const append = (text: string): string => {
+      const result = editHujson(text, [{ op: "append", path: [], value: 2 }]);
+      assert.ok(result.ok);
+      return result.text;
+    };
+    assert.equal(append("[\n\t1, // see /* x\n]"), "[\n\t1, // see /* x\n\t2,\n]");
+    assert.equal(append("[\n\t1,\n\t/* a\n// b\n*/]"), "[\n\t1,\n\t2,\n\t/* a\n// b\n*/]");
+    assert.equal(append("[\n/* a\n * b\n*/]"), "[\n/* a\n * b\n*/\n\t2\n]");
+    assert.equal(append("[ // a\n\t// b\n]"), "[ // a\n\t// b\n\t2\n]");
+  });
+
   test("edits of any text mean what they would on the plain value", () => {
     fc.assert(
       fc.property(

@@ -101,20 +101,35 @@ function indentOf(trivia: string): string {
 
 /** Splits trivia after the comment that belongs to the line before: what follows is the next item's. */
 function splitLine(trivia: string): [string, string] {
-  const at = lineBreakIn(trivia);
-  return at === -1 ? [trivia, ""] : [trivia.slice(0, at), trivia.slice(at)];
+  const [at] = lineBreaksIn(trivia);
+  return at === undefined ? [trivia, ""] : [trivia.slice(0, at), trivia.slice(at)];
 }
 
-/** The first line break that is not inside a block comment; one that ends a line comment counts. */
-function lineBreakIn(trivia: string): number {
-  for (let at = 0; at < trivia.length; at++) {
+/** The last line break and what follows; all of it when there is none. */
+function lastLineOf(trivia: string): string {
+  return trivia.slice(lineBreaksIn(trivia).at(-1) ?? 0);
+}
+
+/** The line breaks that are not inside a block comment; those that end a line comment count. */
+function lineBreaksIn(trivia: string): readonly number[] {
+  const breaks: number[] = [];
+  let at = 0;
+  while (at < trivia.length) {
     if (trivia.startsWith("/*", at)) {
-      at = trivia.indexOf("*/", at + 2) + 1;
-    } else if (trivia[at] === "\n") {
-      return at;
+      const end = trivia.indexOf("*/", at + 2);
+      at = end === -1 ? trivia.length : end + 2;
+      continue;
     }
+    if (trivia.startsWith("//", at)) {
+      const end = trivia.indexOf("\n", at);
+      at = end === -1 ? trivia.length : end;
+    }
+    if (trivia[at] === "\n") {
+      breaks.push(at);
+    }
+    at += 1;
   }
-  return -1;
+  return breaks;
 }
 
 interface Room {
@@ -127,13 +142,20 @@ interface Room {
 function roomAtEnd(close: string, sibling: string | undefined): Room {
   const [line, rest] = splitLine(close);
   if (sibling === undefined) {
-    return rest === "" ? { before: "", close } : { before: `${close}\t`, close: rest.slice(rest.lastIndexOf("\n")) };
+    if (rest === "") {
+      return { before: "", close };
+    }
+    const last = lastLineOf(rest);
+    const indent = `\n${indentOf(last)}`;
+    return last.trim() === ""
+      ? { before: `${close}\t`, close: last }
+      : { before: `${close}${indent}\t`, close: indent };
   }
   const own = sibling.lastIndexOf("\n") === -1 ? undefined : `\n${indentOf(sibling)}`;
   if (own === undefined) {
     return { before: rest === "" ? (line === "" ? " " : line) : close, close: "" };
   }
-  const end = rest.slice(Math.max(0, rest.lastIndexOf("\n")));
+  const end = lastLineOf(rest);
   return { before: line + rest.slice(0, rest.length - end.length) + own, close: end };
 }
 
