@@ -26,8 +26,11 @@ export function sshChanges(before: CompiledEngine, after: CompiledEngine): reado
     return [];
   }
   const classes = classesOf(before, after);
-  const rows = classes.flatMap((src) =>
-    classes.flatMap((dst) => {
+  // Most nodes are named by no SSH rule as source, or as destination.
+  const sources = classes.filter((cls) => cls.before.src.size + cls.after.src.size > 0);
+  const destinations = classes.filter((cls) => cls.before.dst.size + cls.after.dst.size > 0);
+  const rows = sources.flatMap((src) =>
+    destinations.flatMap((dst) => {
       const difference = compare(
         loginsBetween(before, src.before, dst.before, false),
         loginsBetween(after, src.after, dst.after, false),
