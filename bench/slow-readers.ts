@@ -14,7 +14,8 @@ import { ServerProcess } from "./server-process.ts";
 import { number } from "./table.ts";
 
 const healthyCount = 1000;
-const moverCount = 20;
+/** Seen only by those that do not read well, to fill their sockets; the healthy have nothing to do with it. */
+const fillerCount = 20;
 const changes = 40;
 /** Longer than the server waits after telling a thousand. */
 const changeEveryMs = 400;
@@ -136,14 +137,15 @@ async function measure(size: number, say: (line: string) => void): Promise<SlowR
     const serverPublic = await fetchServerKey(server.url, 142);
     const serverKeyHex = Buffer.from(serverPublic).toString("hex");
     say(`registering ${healthyCount + size}`);
-    for (let index = 0; index < moverCount; index++) {
-      const mover = new SimClient({ url: server.url, serverPublic, hostname: `mover-${index}` });
-      await mover.join({ authKey: keys.mover });
-      await mover.openMap();
-      movers.push(mover);
+    for (let index = 0; index <= fillerCount; index++) {
+      const client = new SimClient({ url: server.url, serverPublic, hostname: `mover-${index}` });
+      await client.join({ authKey: index === 0 ? keys.mover : keys.filler });
+      await client.openMap();
+      movers.push(client);
     }
     for (const group of Object.values(groups)) {
-      await group.join({ url: server.url.href, serverKeyHex, authKey: keys.reader });
+      const authKey = group === groups.healthy ? keys.healthy : keys.other;
+      await group.join({ url: server.url.href, serverKeyHex, authKey });
     }
     await groups.healthy.all({ kind: "open" });
     await sleep(3000);
@@ -164,12 +166,10 @@ async function measure(size: number, say: (line: string) => void): Promise<SlowR
       await group.all({ kind: "pause" });
     }
     say("filling their sockets");
-    const blocked = await fill(server, movers, size);
+    const blocked = await fill(server, movers.slice(1), size);
     const blockedAt = performance.now();
     const rssBlocked = server.usage().rss;
     await groups.slow.all({ kind: "dawdle", readMs: 50, everyMs: 4000 });
-    // The healthy have the last of it, too.
-    await sleep(4000);
 
     say(`${blocked} are blocked; the same changes again`);
     const withThem = await tellChanges(groups.healthy, movers, 30_000, changes);
@@ -240,17 +240,27 @@ async function counters(server: ServerProcess): Promise<{ readonly catchUps: num
   };
 }
 
-/** Readers see the movers and nobody else. */
-async function prepare(server: ServerProcess): Promise<{ readonly mover: string; readonly reader: string }> {
+/** Who reads sees the mover and, if it does not read well, the fillers, and nobody else. */
+async function prepare(
+  server: ServerProcess,
+): Promise<Readonly<Record<"mover" | "filler" | "healthy" | "other", string>>> {
   const owners = [`${(await server.createUser("bench")).name}@`];
   const policy = {
-    tagOwners: { "tag:reader": owners, "tag:mover": owners },
-    acls: [{ action: "accept", src: ["tag:reader"], dst: ["tag:mover:*"] }],
+    tagOwners: { "tag:healthy": owners, "tag:other": owners, "tag:mover": owners, "tag:filler": owners },
+    acls: [
+      { action: "accept", src: ["tag:healthy", "tag:other"], dst: ["tag:mover:*"] },
+      { action: "accept", src: ["tag:other"], dst: ["tag:filler:*"] },
+    ],
   };
   const file = join(server.folder, "policy.hujson");
   writeFileSync(file, JSON.stringify(policy));
   await server.cli("policy", "set", "--file", file);
-  return { mover: await server.taggedKey("tag:mover"), reader: await server.taggedKey("tag:reader") };
+  return {
+    mover: await server.taggedKey("tag:mover"),
+    filler: await server.taggedKey("tag:filler"),
+    healthy: await server.taggedKey("tag:healthy"),
+    other: await server.taggedKey("tag:other"),
+  };
 }
 
 /** One change after the other; how long each took to each of the readers, ms, ascending. */
