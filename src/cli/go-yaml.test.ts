@@ -38,7 +38,8 @@ test("several lines become a literal block", () => {
 });
 
 const text = fc.oneof(
-  fc.string(),
+  // The other reader takes a point without digits for a number that is none; Go's takes it for the text it is.
+  fc.string().filter((value) => !/^[-+]?\._*$/.test(value)),
   fc.constantFrom("yes", "0x1f", "1e3", "- a", "a:", "?", "~", "on", "::/0", "12:30:45"),
 );
 const tree = fc.letrec<{ value: Json }>((tie) => ({
