@@ -8,6 +8,7 @@ import type { Layout } from "./protocol.ts";
 import { ServerProcess } from "./server-process.ts";
 import { SimPool } from "./sim-pool.ts";
 import { number } from "./table.ts";
+import { wakeUps } from "./thread-usage.ts";
 
 export interface CrowdResult {
   readonly nodes: number;
@@ -25,6 +26,8 @@ const labels = {
   deltaCpu: { label: "one delta to all: server CPU (median)", unit: "ms", mark: 200 },
   deltaWall: { label: "one delta to all: until the last has it (median)", unit: "ms", mark: undefined },
   idleCpu: { label: "idle for a minute: share of one core", unit: "%", mark: 3 },
+  idleWakeUps: { label: "idle for a minute: the main thread wakes up, a second", unit: "", mark: undefined },
+  idleKeepAlives: { label: "idle for a minute: signs of life sent, a second", unit: "", mark: undefined },
   restartReady: { label: "killed and started again: until it answers", unit: "s", mark: 3 },
   restartCpu: { label: "killed and started again: server CPU until then", unit: "s", mark: undefined },
 } as const;
@@ -96,9 +99,13 @@ async function measure(nodes: number, say: (text: string) => void): Promise<Crow
     const deltaBytes = ((await pool.meter()).messageBytes - bytesBefore) / deltas / (nodes - 1);
 
     say("idle for a minute");
+    const aliveStart = keepAlives(await server.metrics());
+    const wakeUpsStart = wakeUps(server.pid);
     const idleStart = server.usage().cpu;
     await new Promise((done) => setTimeout(done, idleSeconds * 1000));
     const idleCpu = (server.usage().cpu - idleStart) / idleSeconds;
+    const idleWakeUps = (wakeUps(server.pid) - wakeUpsStart) / idleSeconds;
+    const idleKeepAlives = (keepAlives(await server.metrics()) - aliveStart) / idleSeconds;
 
     say("reconnecting and comparing");
     const { differences = 0, compared = 0 } = await pool.all({ kind: "reconnect" });
@@ -122,6 +129,8 @@ async function measure(nodes: number, say: (text: string) => void): Promise<Crow
         deltaCpu: median(cpus) * 1000,
         deltaWall: median(walls),
         idleCpu: idleCpu * 100,
+        idleWakeUps,
+        idleKeepAlives,
         restartReady: readyMs / 1000,
         restartCpu: restarted.cpu,
       },
@@ -145,6 +154,10 @@ async function prepareCrowd(server: ServerProcess, nodes: number): Promise<reado
   await server.cli("policy", "set", "--file", file);
   const crowd = await server.taggedKey("tag:crowd");
   return [...Array.from({ length: nodes - 1 }, () => crowd), await server.taggedKey("tag:hub")];
+}
+
+function keepAlives(metrics: ReadonlyMap<string, number>): number {
+  return metrics.get("hawser_netmap_keep_alives_total") ?? NaN;
 }
 
 /** For timers and collections that follow a start. */

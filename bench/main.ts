@@ -7,9 +7,13 @@ import { parseArgs } from "node:util";
 import { admin, adminTable } from "./admin.ts";
 import { run as runCrowd } from "./crowd.ts";
 import { mesh, meshMarks, type MeshResult } from "./mesh.ts";
+import { inNamespace } from "./namespace.ts";
+import { run as runPeerBytes } from "./peer-bytes.ts";
 import { run as runPolicy } from "./policy.ts";
 import type { Layout } from "./protocol.ts";
-import { inNamespace, run as runSlowReaders } from "./slow-readers.ts";
+import { run as runSlowReaders } from "./slow-readers.ts";
+import { run as runSteady } from "./steady.ts";
+import { run as runStorm } from "./storm.ts";
 import { meshTable } from "./table.ts";
 import { run as runThreads } from "./threads.ts";
 
@@ -18,9 +22,12 @@ const usage = `npm run bench [SCENARIO] [-- --sizes N,N,N]
   mesh    N nodes that all see each other (100, 300, 1000): registration, connecting, endpoint changes, idle,
           all back at once, killed and started again
   groups  N nodes that see 300 others each, and a hub that all see (1000, 3000, 10000): the same, and the hub's changes
+  steady  endpoints that keep changing in such groups (10000), --rate a second (50) for --seconds (20)
+  peer-bytes  what one peer costs in a full map, by member
   admin   reads over REST with 1,000 nodes, and nodes list of 10,000
   policy  1,000 rules over 1k to 30k nodes: compiling, changes, filters, peers (--sizes to choose)
   crowd   N nodes that see one hub and nothing else (10000): what a session costs by itself
+  storm   N nodes that see 300 others each, all back in one moment, and after the server was killed (10000)
   slow-readers  a thousand healthy clients beside N that do not read well (4000)
   threads the same changes with connections on the main thread, on one edge thread and on two (1000)
 `;
@@ -29,6 +36,8 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     sizes: { type: "string" },
+    rate: { type: "string", default: "50" },
+    seconds: { type: "string", default: "20" },
     help: { type: "boolean", short: "h", default: false },
   },
 });
@@ -40,6 +49,12 @@ if (values.help) {
   await runSizes(scenario, values.sizes ?? "100,300,1000", (nodes) => ({ nodes, group: nodes, hub: false }));
 } else if (scenario === "groups") {
   await runSizes(scenario, values.sizes ?? "1000,3000,10000", (nodes) => ({ nodes, group: 300, hub: true }));
+} else if (scenario === "steady") {
+  const sizes = (values.sizes ?? "10000").split(",").map(Number);
+  const pace = { rate: Number(values.rate), seconds: Number(values.seconds) };
+  finish("steady", await runSteady({ sizes, ...pace, print, say }));
+} else if (scenario === "peer-bytes") {
+  finish("peer-bytes", await runPeerBytes({ print, say }));
 } else if (scenario === "admin") {
   const result = await admin((text) => process.stderr.write(`${text}\n`));
   process.stdout.write(`${adminTable(result)}\n`);
@@ -54,6 +69,8 @@ if (values.help) {
   process.exitCode = exitCode;
 } else if (scenario === "crowd") {
   finish("crowd", await runCrowd({ sizes: (values.sizes ?? "10000").split(",").map(Number), print, say }));
+} else if (scenario === "storm") {
+  finish("storm", await runStorm({ sizes: (values.sizes ?? "10000").split(",").map(Number), print, say }));
 } else if (scenario === "slow-readers") {
   const sizes = (values.sizes ?? "4000").split(",").map(Number);
   const inside = await inNamespace();

@@ -3,6 +3,7 @@
 import { fetchServerKey } from "../sim/dial.ts";
 import { prepare } from "./layout.ts";
 import { peersOf, wallClock, type Layout } from "./protocol.ts";
+import { histogramQuantile, quantile } from "./quantiles.ts";
 import { ServerProcess } from "./server-process.ts";
 import { SimPool } from "./sim-pool.ts";
 
@@ -25,6 +26,10 @@ export const meshMarks: Readonly<Record<string, { readonly label: string; readon
   connectBytes: { label: "bytes to clients to connect all", unit: "MB" },
   connectMessages: { label: "map messages to connect all", unit: "" },
   moveWall: { label: "endpoint change: until the last peer has it (median)", unit: "ms" },
+  moveP99: { label: "endpoint change: until the last peer has it (p99)", unit: "ms" },
+  moveMax: { label: "endpoint change: until the last peer has it (longest)", unit: "ms" },
+  moveServerP50: { label: "endpoint change: in the server, of each peer (median)", unit: "ms" },
+  moveServerP99: { label: "endpoint change: in the server, of each peer (p99)", unit: "ms" },
   moveCpu: { label: "endpoint change: server CPU", unit: "ms" },
   moveCpuPerPeer: { label: "endpoint change: server CPU per peer", unit: "µs" },
   moveBytesPerPeer: { label: "endpoint change: bytes per peer", unit: "B" },
@@ -38,18 +43,24 @@ export const meshMarks: Readonly<Record<string, { readonly label: string; readon
   reconnectDials: { label: "all reconnect at once: connections a node needed", unit: "" },
   reconnectClientCpu: { label: "(the clients' own CPU to reconnect and compare)", unit: "s" },
   reconnectWall: { label: "all reconnect at once: until the last full map", unit: "s" },
+  stormRss: { label: "three such storms, and half a minute: server RSS", unit: "MB" },
   reconnectBytes: { label: "all reconnect at once: bytes to clients", unit: "MB" },
   restartReady: { label: "killed and started again: until it answers", unit: "s" },
   restartWall: { label: "killed and started again: until the last node is back", unit: "s" },
   restartCpu: { label: "killed and started again: server CPU until then", unit: "s" },
 };
 
-const moves = 15;
+const moves = 100;
+/** Before them. */
+const warmUpMoves = 5;
 const hubMoves = 8;
-/** Between two changes: longer than a server may hold one back to merge it with the next. */
-const moveEveryMs = 800;
+/** Between two changes: the tailnet is quiet when each comes. */
+const moveEveryMs = 400;
 const idleSeconds = 10;
 const quietSeconds = 5;
+/** Reconnect storms in all, and how long the server has afterwards to come back to what it held before. */
+const storms = 3;
+const settleSeconds = 30;
 
 export async function mesh(layout: Layout, say: (text: string) => void): Promise<MeshResult> {
   const server = await ServerProcess.start();
@@ -90,13 +101,21 @@ async function measure(
   const connected = server.usage();
   const meterConnected = await pool.meter();
 
+  const members = layout.hub ? nodes - 1 : nodes;
+  // The first costs the clients seven times what the others do: they compile what they need for it, and collect.
+  for (let index = 0; index < warmUpMoves; index++) {
+    await pool.move((index * 37) % members, `198.51.100.250:${40_000 + index}`);
+  }
+  const warm = server.usage();
+
   // What the server does anyway is taken out of what a change costs; later it also sends keep-alives.
   await new Promise((done) => setTimeout(done, quietSeconds * 1000));
   const quiet = server.usage();
-  const quietShare = (quiet.cpu - connected.cpu) / quietSeconds;
+  const quietShare = (quiet.cpu - warm.cpu) / quietSeconds;
 
   say("endpoint changes");
-  const members = layout.hub ? nodes - 1 : nodes;
+  const metricsQuiet = await server.metrics();
+  const meterQuiet = await pool.meter();
   const times: number[] = [];
   const movesStart = wallClock();
   for (let index = 0; index < moves; index++) {
@@ -105,6 +124,9 @@ async function measure(
   }
   const movesSeconds = (wallClock() - movesStart) / 1000;
   const moved = server.usage();
+  const metricsMoved = await server.metrics();
+  const inServer = (part: number): number =>
+    histogramQuantile("hawser_propagation_seconds", metricsQuiet, metricsMoved, part) * 1000;
   const meterMoved = await pool.meter();
 
   const hubTimes: number[] = [];
@@ -127,6 +149,13 @@ async function measure(
   const reconnect = await pool.all({ kind: "reconnect" });
   const reconnected = server.usage();
   const meterReconnected = await pool.meter();
+
+  say("two more storms");
+  for (let storm = 1; storm < storms; storm++) {
+    await pool.all({ kind: "reconnect" });
+  }
+  await new Promise((done) => setTimeout(done, settleSeconds * 1000));
+  const settled = server.usage();
 
   say("killed and started again");
   const survived = pool.all({ kind: "survive" });
@@ -151,10 +180,14 @@ async function measure(
       connectWall: (connectedAt - connectStart) / 1000,
       connectBytes: (meterConnected.bytesIn - meterBefore.bytesIn) / 1e6,
       connectMessages: meterConnected.messages - meterBefore.messages,
-      moveWall: median(times),
+      moveWall: quantile(times, 0.5),
+      moveP99: quantile(times, 0.99),
+      moveMax: Math.max(...times),
+      moveServerP50: inServer(0.5),
+      moveServerP99: inServer(0.99),
       moveCpu: moveCpu * 1000,
       moveCpuPerPeer: (moveCpu / peers) * 1e6,
-      moveBytesPerPeer: (meterMoved.bytesIn - meterConnected.bytesIn) / moves / peers,
+      moveBytesPerPeer: (meterMoved.bytesIn - meterQuiet.bytesIn) / moves / peers,
       rss: connected.rss / 1e6,
       rssPerNode: (connected.rss - empty.rss) / nodes / 1000,
       idleCpu: idleShare * 100,
@@ -167,17 +200,13 @@ async function measure(
       restartCpu: restarted.cpu,
       ...(layout.hub
         ? {
-            hubWall: median(hubTimes),
+            hubWall: quantile(hubTimes, 0.5),
             hubCpu: hubCpu * 1000,
             hubCpuPerPeer: (hubCpu / (nodes - 1)) * 1e6,
           }
         : {}),
+      stormRss: settled.rss / 1e6,
       reconnectBytes: (meterReconnected.bytesIn - meterIdle.bytesIn) / 1e6,
     },
   };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }

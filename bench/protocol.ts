@@ -1,5 +1,6 @@
 // What the bench asks of its processes full of simulated clients, and what they answer. One request at a time.
 import type { Meter } from "../sim/meter.ts";
+import type { Arrival } from "./arrivals.ts";
 
 /** Who sees whom: groups of equal size whose members see each other, and perhaps one hub that sees and is seen by all. */
 export interface Layout {
@@ -51,6 +52,12 @@ export type SimCommand =
   | { readonly kind: "expect-endpoint"; readonly node: number; readonly endpoint: string }
   /** … and this waits until all have it. */
   | { readonly kind: "await-endpoint" }
+  /** Each of these clients tells an endpoint at `watchedAddress` at its time; answers when all are acknowledged. */
+  | { readonly kind: "steadily"; readonly moves: readonly TimedMove[] }
+  /** What has come of such changes since it was last asked. */
+  | { readonly kind: "arrivals" }
+  /** Opens every map anew, so many at a time, and compares it with what was there. */
+  | { readonly kind: "compare"; readonly concurrency: number }
   /** Waits until no message has come for so long. */
   | { readonly kind: "await-quiet"; readonly ms: number }
   /** Drops every connection at once and connects anew, all at the same time; compares the maps before and after. */
@@ -59,12 +66,22 @@ export type SimCommand =
   | { readonly kind: "survive" }
   | { readonly kind: "stats" };
 
+export interface TimedMove {
+  readonly client: number;
+  readonly port: number;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+}
+
 export interface SimAnswer {
   /** Milliseconds since 1970, fractional: when it was done. */
   readonly at: number;
   /** Milliseconds since 1970: when the last client had what was waited for, by its own receipt. */
   readonly last?: number;
   readonly nodeIds?: readonly number[];
+  /** Of `steadily`: when each change was sent, ms since 1970. */
+  readonly sent?: readonly (readonly [port: number, at: number])[];
+  readonly arrivals?: readonly Arrival[];
   readonly meter?: Meter;
   /** Seconds of CPU the process of clients has used. */
   readonly cpu?: number;

@@ -119,7 +119,10 @@ ${extraConfig}
 
   /** What the server counts, by name, with labels as they stand in the text. */
   async metrics(): Promise<ReadonlyMap<string, number>> {
-    const answer = await fetch(`http://127.0.0.1:${this.#metricsPort}/metrics`);
+    const answer = await fetch(`http://127.0.0.1:${this.#metricsPort}/metrics`, {
+      // A kept connection may be closed by the server just as it is used again, once in half an hour.
+      headers: { connection: "close" },
+    });
     const lines = (await answer.text()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
     return new Map(
       lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ")))]),

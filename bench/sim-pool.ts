@@ -1,8 +1,9 @@
 // Several processes of simulated clients as one: commands go to all of them, answers come back merged.
 import { fork, type ChildProcess } from "node:child_process";
+import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 import { newMeter, type Meter } from "../sim/meter.ts";
-import type { Layout, SimAnswer, SimCommand } from "./protocol.ts";
+import { wallClock, type Layout, type SimAnswer, type SimCommand, type TimedMove } from "./protocol.ts";
 
 /** Clients of one process; beyond it a second core is worth more than the shared decoding. */
 const clientsPerProcess = 1500;
@@ -38,6 +39,15 @@ class SimProcess {
   }
 }
 
+export interface TimedChange {
+  readonly mover: number;
+  /** Milliseconds since 1970, as is `last`. */
+  readonly sent: number;
+  /** How many clients got it. */
+  readonly count: number;
+  readonly last: number;
+}
+
 export class SimPool {
   readonly #processes: readonly SimProcess[];
   #nodeIds: readonly number[] = [];
@@ -51,6 +61,8 @@ export class SimPool {
     readonly serverKeyHex: string;
     readonly authKeys: readonly string[];
     readonly layout: Layout;
+    /** The clients run when nobody else wants the processor: on their own machines they would not slow the server. */
+    readonly background?: boolean;
   }): Promise<SimPool> {
     const count = target.layout.nodes;
     const processes = Math.ceil(count / clientsPerProcess);
@@ -61,8 +73,12 @@ export class SimPool {
       }),
     );
     let first = 0;
+    const { background = false, ...init } = target;
     for (const process of pool.#processes) {
-      await process.ask({ kind: "init", ...target, count: process.count, first });
+      if (background && process.child.pid !== undefined) {
+        setPriority(process.child.pid, constants.priority.PRIORITY_BELOW_NORMAL);
+      }
+      await process.ask({ kind: "init", ...init, count: process.count, first });
       first += process.count;
     }
     return pool;
@@ -101,22 +117,57 @@ export class SimPool {
   /** One client gets a new endpoint; resolves with the milliseconds until the last peer had it. */
   async move(client: number, endpoint: string, further: readonly string[] = []): Promise<number> {
     const node = this.#nodeIds[client] ?? 0;
-    let index = client;
-    let mover: SimProcess | undefined;
-    for (const process of this.#processes) {
-      if (index < process.count) {
-        mover = process;
-        break;
-      }
-      index -= process.count;
-    }
-    if (mover === undefined) {
-      throw new Error(`there is no client ${client}`);
-    }
+    const { process: mover, index } = this.#place(client);
     await this.all({ kind: "expect-endpoint", node, endpoint });
     const { at } = await mover.ask({ kind: "move", client: index, endpoint, further });
     const { last } = await this.all({ kind: "await-endpoint" });
     return (last ?? 0) - at;
+  }
+
+  /**
+   * One client after the other tells a new endpoint, whether or not the ones before have reached anybody. Resolves
+   * `settleMs` after the last: when each was sent, how many peers got it, and when the last did.
+   */
+  async steadily(
+    movers: readonly number[],
+    firstPort: number,
+    everyMs: number,
+    settleMs: number,
+  ): Promise<readonly TimedChange[]> {
+    const moves = new Map<SimProcess, TimedMove[]>(this.#processes.map((process) => [process, []]));
+    const start = wallClock() + 500;
+    movers.forEach((mover, change) => {
+      const { process, index } = this.#place(mover);
+      moves.get(process)?.push({ client: index, port: firstPort + change, at: start + change * everyMs });
+    });
+    const answers = await Promise.all(
+      [...moves].map(([process, own]) => process.ask({ kind: "steadily", moves: own })),
+    );
+    await new Promise((done) => setTimeout(done, settleMs));
+    const sent = new Map(answers.flatMap((answer) => answer.sent ?? []));
+    const counts = new Map<number, number>();
+    const lasts = new Map<number, number>();
+    for (const process of this.#processes) {
+      for (const { change, count, last } of (await process.ask({ kind: "arrivals" })).arrivals ?? []) {
+        counts.set(change, (counts.get(change) ?? 0) + count);
+        lasts.set(change, Math.max(lasts.get(change) ?? 0, last));
+      }
+    }
+    return movers.map((mover, change) => {
+      const port = firstPort + change;
+      return { mover, sent: sent.get(port) ?? NaN, count: counts.get(port) ?? 0, last: lasts.get(port) ?? 0 };
+    });
+  }
+
+  #place(client: number): { readonly process: SimProcess; readonly index: number } {
+    let index = client;
+    for (const process of this.#processes) {
+      if (index < process.count) {
+        return { process, index };
+      }
+      index -= process.count;
+    }
+    throw new Error(`there is no client ${client}`);
   }
 
   async stop(): Promise<void> {

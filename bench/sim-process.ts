@@ -3,7 +3,17 @@ import { compareNetmaps } from "../sim/compare.ts";
 import { SimClient, type ReceivedMessage } from "../sim/client.ts";
 import { newMeter } from "../sim/meter.ts";
 import type { NetmapModel } from "../sim/netmap-model.ts";
-import { keyOf, peersOf, wallClock, type Layout, type SimAnswer, type SimCommand } from "./protocol.ts";
+import { Arrivals } from "./arrivals.ts";
+import {
+  keyOf,
+  peersOf,
+  wallClock,
+  watchedAddress,
+  type Layout,
+  type SimAnswer,
+  type SimCommand,
+  type TimedMove,
+} from "./protocol.ts";
 
 const meter = newMeter();
 let clients: SimClient[] = [];
@@ -12,6 +22,7 @@ let layout: Layout = { nodes: 0, group: 1, hub: false };
 let first = 0;
 /** When the last message of any client came, on performance.now(). */
 let lastMessageAt = 0;
+const arrivals = new Arrivals();
 
 interface Expectation {
   readonly node: number;
@@ -60,6 +71,12 @@ async function run(command: SimCommand): Promise<SimAnswer> {
       return { at: wallClock() };
     case "await-endpoint":
       return { at: wallClock(), last: await awaitEndpoint() };
+    case "steadily":
+      return { at: wallClock(), sent: await steadily(command.moves) };
+    case "arrivals":
+      return { at: wallClock(), arrivals: arrivals.take() };
+    case "compare":
+      return compareAnew(() => inParallel(clients, command.concurrency, reopen));
     case "await-quiet":
       await quiet(command.ms);
       return { at: wallClock() };
@@ -105,8 +122,9 @@ function open(client: SimClient): Promise<NetmapModel> {
   });
 }
 
-function noteMessage(client: SimClient, { at }: ReceivedMessage): void {
+function noteMessage(client: SimClient, { at, message }: ReceivedMessage): void {
   lastMessageAt = at;
+  arrivals.note(message, at);
   if (expected?.without.has(client)) {
     noteEndpoint(expected, client, at);
   }
@@ -172,13 +190,38 @@ async function quiet(ms: number): Promise<void> {
   }
 }
 
-async function reconnect(): Promise<SimAnswer> {
+/** Resolves with when each change was sent. */
+function steadily(moves: readonly TimedMove[]): Promise<readonly (readonly [number, number])[]> {
+  return Promise.all(
+    moves.map(async ({ client, port, at }) => {
+      await sleep(at - wallClock());
+      const sent = wallClock();
+      await clients[client]?.update({ endpoints: [`${watchedAddress}${port}`] });
+      return [port, sent] as const;
+    }),
+  );
+}
+
+function reconnect(): Promise<SimAnswer> {
+  return compareAnew(async () => {
+    for (const client of clients) {
+      client.closeMap();
+      client.disconnect();
+    }
+    await Promise.all(clients.map((client) => retry(() => open(client), 600)));
+  });
+}
+
+/** A fresh map stream over the connection that is there. */
+async function reopen(client: SimClient): Promise<void> {
+  client.closeMap();
+  await open(client);
+}
+
+/** Compares every client's netmap with the one that it has after its map was opened anew. */
+async function compareAnew(openAll: () => Promise<void>): Promise<SimAnswer> {
   const before = clients.map(({ netmap }) => netmap);
-  for (const client of clients) {
-    client.closeMap();
-    client.disconnect();
-  }
-  await Promise.all(clients.map((client) => retry(() => open(client))));
+  await openAll();
   const at = wallClock();
   await everyoneSees();
   await quiet(1000);
@@ -223,9 +266,14 @@ async function retry<Value>(attempt: () => Promise<Value>, most = 20): Promise<V
       if (tries === most) {
         throw error;
       }
-      await sleep(50 + Math.random() * 200);
+      await sleep(backOffMs(tries));
     }
   }
+}
+
+/** As clients wait after so many failures: quickly at first, half a minute in the end, never two at the same time. */
+function backOffMs(failures: number): number {
+  return Math.min(30_000, failures * failures * 10) * (0.5 + Math.random());
 }
 
 async function inParallel<Item>(
@@ -247,7 +295,7 @@ async function inParallel<Item>(
 }
 
 function sleep(ms: number): Promise<void> {
-  return new Promise((done) => setTimeout(done, ms));
+  return new Promise((done) => setTimeout(done, Math.max(0, ms)));
 }
 
 async function withTimeout(work: Promise<void>, ms: number, problem: () => string): Promise<void> {

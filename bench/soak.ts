@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { compareNetmaps } from "../sim/compare.ts";
 import { SimClient } from "../sim/client.ts";
 import { fetchServerKey } from "../sim/dial.ts";
+import { growthOf, judged, type Growth } from "./growth.ts";
 import { ServerProcess } from "./server-process.ts";
 import { number } from "./table.ts";
 
@@ -22,12 +23,12 @@ const { values } = parseArgs({
 const nodes = Number(values.nodes);
 const minutes = Number(values.minutes);
 const rate = Number(values.rate);
-/**
- * From the middle third to the last, medians: what lives in the heap after collections must not grow; resident memory
- * moves with the load and the allocator, and counts when it grows by more.
- */
-const heapTolerance = 0.1;
-const residentTolerance = 0.25;
+/** What an hour more may add, by a straight line through the second half of the run (bench/README.md says why). */
+const tolerance = 0.1;
+const sampleSeconds = 60;
+/** Not looked at: tables fill, code is compiled, the heap finds its size. */
+const warmUpSeconds = 300;
+const steady = "memory does not grow";
 /** Dialled and registered at a time, at the start and at the end. */
 const lanes = 30;
 
@@ -138,7 +139,7 @@ async function soak(): Promise<number> {
     void mover?.update({ endpoints: [`203.0.113.${Math.floor(Math.random() * 250)}:41641`] }).catch(() => failed++);
   }, 1000);
   for (let minute = 1; minute <= minutes; minute++) {
-    await sleep(start + minute * 60_000 - performance.now());
+    await sleep(start + minute * sampleSeconds * 1000 - performance.now());
     note(minute, cpuBefore, (performance.now() - lastMinute) / 1000);
     cpuBefore = server.usage().cpu;
     lastMinute = performance.now();
@@ -150,24 +151,33 @@ async function soak(): Promise<number> {
   await sleep(5000);
 
   const { differences, compared, samples } = await compareAll(online);
-  const heap = growthOf(rows.map(({ heapMb }) => heapMb));
-  const resident = growthOf(rows.map(({ rssMb }) => rssMb));
-  const grows = heap > heapTolerance || resident > residentTolerance;
+  const heap = growthFrom(rows.map(({ heapMb }) => heapMb));
+  const resident = growthFrom(rows.map(({ rssMb }) => rssMb));
+  const verdict = verdictOn([heap, resident]);
   process.stdout.write(
     `${online.length} netmaps, ${compared} peers compared with fresh ones: ${differences} differences\n` +
       samples.map((sample) => `  ${sample}\n`).join("") +
-      `from the middle third to the last: heap ${percent(heap)}, resident ${percent(resident)}: memory ${grows ? "GROWS" : "does not grow"}\n`,
+      `an hour more would add to the heap ${told(heap)}, to resident memory ${told(resident)}: ` +
+      `${verdict} (at most ${percent(tolerance)} is allowed)\n`,
   );
   save({ nodes, minutes, rate, load: loadavg(), rows, differences, compared, heap, resident });
-  return grows || differences > 0 || failed > (joined + left) / 100 ? 1 : 0;
+  return verdict !== steady || differences > 0 || failed > (joined + left) / 100 ? 1 : 0;
 }
 
-/** From the median of the middle third to that of the last: 0.1 is a tenth more. */
-function growthOf(values: readonly number[]): number {
-  const third = Math.ceil(values.length / 3);
-  const median = (part: readonly number[]): number =>
-    part.toSorted((a, b) => a - b)[Math.floor(part.length / 2)] ?? NaN;
-  return median(values.slice(-third)) / median(values.slice(-2 * third, -third)) - 1;
+function growthFrom(minutes: readonly number[]): Growth {
+  return growthOf(judged(minutes, sampleSeconds, warmUpSeconds), sampleSeconds);
+}
+
+/** Samples that scatter by more than what is looked for show nothing, whichever way the line goes. */
+function verdictOn(growths: readonly Growth[]): string {
+  if (!growths.every(({ uncertainty }) => uncertainty <= tolerance)) {
+    return "NOTHING SHOWN: chance may be larger than what is looked for; run it longer";
+  }
+  return growths.every(({ perHour }) => perHour <= tolerance) ? steady : "memory GROWS";
+}
+
+function told({ perHour, uncertainty }: Growth): string {
+  return `${percent(perHour)} ± ${number(uncertainty * 100)}`;
 }
 
 function percent(part: number): string {

@@ -23,6 +23,12 @@ export function threadUsage(pid: number): readonly ThreadUsage[] {
   });
 }
 
+/** How often the process's main thread has gone to sleep so far: as often as something woke it. */
+export function wakeUps(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/task/${pid}/status`, "utf8");
+  return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1] ?? NaN);
+}
+
 /** Seconds that each thread spent between two readings, the busiest first. */
 export function spentBetween(before: readonly ThreadUsage[], after: readonly ThreadUsage[]): readonly ThreadUsage[] {
   const was = new Map(before.map(({ id, cpu }) => [id, cpu]));

@@ -179,6 +179,24 @@ test("someone who loses the last rule disappears from the other's view, and come
   await until("bob sees the web again", 2, async () => ((await seenBy(bob)).join() === "web" ? true : undefined));
 });
 
+test("a policy of `*` opens every port between all, and closing it again closes them", { skip }, async () => {
+  assert.equal(await page(bob, `http://${await alice2.address()}/`), "");
+  await setPolicy({ tagOwners: base.tagOwners, acls: [{ action: "accept", src: ["*"], dst: ["*:*"] }] });
+  const everybody = ["alice", "alicetwo", "bob", "web"];
+  for (const client of [web, alice, alice2, bob]) {
+    const others = everybody.filter((name) => name !== client.host.name);
+    await until(`${client.host.name} sees ${others.join(", ")}`, 2, async () =>
+      (await seenBy(client)).join() === others.join() ? true : undefined,
+    );
+  }
+  await reached(bob, "http://web.acme.internal:9999/", "the web page");
+  await reached(bob, "http://alicetwo.acme.internal/", "alice's own page");
+  await setPolicy(base);
+  await until("bob sees the web alone", 2, async () => ((await seenBy(bob)).join() === "web" ? true : undefined));
+  assert.equal(await page(bob, `http://${await alice2.address()}/`, 1), "");
+  assert.equal(await page(bob, `http://${await web.address()}:9999/`, 1), "");
+});
+
 test("via steers each user through the router named for them", { skip }, async () => {
   assert.ok(typeof programs !== "string");
   const routes = (via: string, user: string) => ({

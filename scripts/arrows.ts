@@ -17,7 +17,19 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   control: ["netmap", "tailnet", "policy", "identity", "relay", "wire", "ip"],
   api: ["identity", "netmap", "tailnet", "policy", "ip", "wire", "config:types"],
   ops: ["netmap", "tailnet", "policy", "relay", "store", "config", "ip", "wire"],
-  cli: ["api", "config", "ops", "policy", "ip", "wire", "tailnet:types", "server.ts", "server", "store:types"],
+  cli: [
+    "api",
+    "identity",
+    "config",
+    "ops",
+    "policy",
+    "ip",
+    "wire",
+    "tailnet:types",
+    "server.ts",
+    "server",
+    "store:types",
+  ],
 };
 
 /** The one file outside src/ that rooms may read: the version is there. */

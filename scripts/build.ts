@@ -27,6 +27,7 @@ export async function build(folder: string): Promise<BuildResult> {
       hawser: "src/cli/main.ts",
       "sqlite-writer": "src/store/sqlite-writer.ts",
       "edge-thread": "src/control/edge-thread.ts",
+      "policy-draft-thread": "src/server/policy-draft-thread.ts",
     },
     platform: "node",
     tsconfig: false,

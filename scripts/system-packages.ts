@@ -1,9 +1,11 @@
-// System programs that the end-to-end tests need: installed as root on Debian, named elsewhere.
+// System programs that tests need: installed as root on Debian, named elsewhere.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 
 /** Program → Debian package that brings it. */
-const packageOf: Readonly<Record<string, string>> = {
+type Packages = Readonly<Record<string, string>>;
+
+const forClients: Packages = {
   ip: "iproute2",
   iptables: "iptables",
   nginx: "nginx-light",
@@ -19,17 +21,29 @@ function isThere(program: string): boolean {
   );
 }
 
-function missingPrograms(): readonly string[] {
-  return Object.keys(packageOf).filter((program) => !isThere(program));
+/** Shells whose completion is tested. */
+const shells: Packages = { zsh: "zsh", fish: "fish" };
+
+function missingPrograms(packages: Packages): readonly string[] {
+  return Object.keys(packages).filter((program) => !isThere(program));
 }
 
-/** Installs what is missing where that is possible; the answer names what is still missing. */
+/** What the end-to-end tests need. Installs what is missing where that is possible; the answer names what is still missing. */
 export function ensureSystemPackages(): readonly string[] {
-  const missing = missingPrograms();
+  return ensure(forClients);
+}
+
+/** The same for shells. */
+export function ensureShells(): readonly string[] {
+  return ensure(shells);
+}
+
+function ensure(wanted: Packages): readonly string[] {
+  const missing = missingPrograms(wanted);
   if (missing.length === 0 || process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) {
     return missing;
   }
-  const packages = missing.map((program) => packageOf[program] ?? program);
+  const packages = missing.map((program) => wanted[program] ?? program);
   console.error(`Installing system packages: ${packages.join(" ")}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const install = ["install", "-y", "-qq", "--no-install-recommends", ...packages];
@@ -38,5 +52,5 @@ export function ensureSystemPackages(): readonly string[] {
     spawnSync("apt-get", ["update", "-qq"], { env, stdio: "ignore" });
     spawnSync("apt-get", install, { env, stdio: ["ignore", "ignore", "inherit"] });
   }
-  return missingPrograms();
+  return missingPrograms(wanted);
 }

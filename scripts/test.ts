@@ -104,7 +104,7 @@ const stages: Readonly<Record<string, () => Promise<void>>> = {
   unit: () =>
     testFiles(
       "unit",
-      ["src/**/*.test.ts", "scripts/*.test.ts", "sim/**/*.test.ts"],
+      ["src/**/*.test.ts", "scripts/*.test.ts", "sim/**/*.test.ts", "bench/*.test.ts"],
       filter,
       Math.max(2, cpus().length),
     ),

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { KeySpec } from "../src/config/keys.ts";
 import { allKeys, notBuilt } from "../src/config/keys.ts";
 import { removedKeys, renamedKeys } from "../src/config/old-keys.ts";
+import { keySections } from "../src/config/sections.ts";
 
 export const configurationPagePath = join(import.meta.dirname, "../docs/configuration.md");
 
@@ -17,7 +18,8 @@ first try, set at least \`server_url\`: it is what clients remember.
 
 A \`config.yaml\` written for headscale is read as it is. \`hawser configtest\` says nothing when all is well, and lists
 every error at once otherwise; \`hawser doctor config\` explains every key it found: what it does, what it used to be
-called, what it has no effect on.
+called, what it has no effect on. \`hawser configdump\` prints what the server runs with, defaults included, as a
+\`config.yaml\`; without passwords and keys unless \`--with-secrets\` asks for them.
 
 ## Where it comes from
 
@@ -53,37 +55,6 @@ Values in a file mean what they mean there. Without one:
 ## Keys
 `;
 
-const sectionTitles: readonly (readonly [prefix: string, title: string])[] = [
-  ["", "Server"],
-  ["noise", "Server"],
-  ["prefixes", "Addresses"],
-  ["derp", "Relays"],
-  ["node", "Nodes"],
-  ["database", "Database"],
-  ["tls", "TLS"],
-  ["log", "Logs"],
-  ["policy", "Policy"],
-  ["dns", "DNS"],
-  ["oidc", "Logins by OpenID Connect"],
-  ["logtail", "What clients may do"],
-  ["taildrop", "What clients may do"],
-  ["auto_update", "What clients may do"],
-  ["cli", "Commands"],
-  ["unix_socket", "Commands"],
-  ["disable_check_updates", "Commands"],
-  ["tuning", "Tuning"],
-  ["control", "Tuning"],
-];
-
-function titleOf(key: string): string {
-  const first = key.includes(".") ? key.slice(0, key.indexOf(".")) : key;
-  if (first.startsWith("tls_") || first.startsWith("acme_")) {
-    return "TLS";
-  }
-  const whole = first.startsWith("unix_socket") ? "unix_socket" : first;
-  return sectionTitles.find(([prefix]) => prefix === whole)?.[1] ?? "Server";
-}
-
 function escape(text: string): string {
   return text.replaceAll("|", "\\|");
 }
@@ -96,9 +67,8 @@ function row({ key, reader, fallbackText, doc, noEffect, secret }: KeySpec<unkno
 
 /** The whole page. */
 export function configurationPage(): string {
-  const titles = [...new Set(sectionTitles.map(([, title]) => title))];
-  const sections = titles.map((title) => {
-    const rows = allKeys.filter(({ key }) => titleOf(key) === title).map(row);
+  const sections = keySections(allKeys).map(({ title, specs }) => {
+    const rows = specs.map(row);
     return `\n### ${title}\n\n| key | value | default | meaning |\n|---|---|---|---|\n${rows.join("\n")}\n`;
   });
   const renamed = renamedKeys.map(

@@ -20,7 +20,7 @@ export interface DialOptions {
   readonly meter: Meter;
   readonly webSocket?: boolean;
   readonly localAddress?: string | undefined;
-  /** 10 s unless said otherwise, as clients have it. */
+  /** From the dial to the handshake's answer: 10 s unless said otherwise, as clients have it. */
   readonly timeoutMs?: number;
 }
 
@@ -75,6 +75,7 @@ export async function dial(options: DialOptions): Promise<Dialled> {
   if (!handshake.ok) {
     throw new Error(`no handshake is possible with this server key: ${handshake.reason}`);
   }
+  const startedAt = performance.now();
   const initiation = Buffer.from(handshake.initiation).toString("base64");
   const transport = webSocket ? await openWebSocket(options, initiation) : await openSocket(options);
   meter.connections++;
@@ -85,10 +86,15 @@ export async function dial(options: DialOptions): Promise<Dialled> {
     meter.bytesOut += head.length;
     transport.write(Buffer.from(head, "latin1"));
   }
-  const { received, takeLater } = await receive(transport, meter, timeoutMs, (bytes) => {
-    const start = webSocket ? 0 : bodyStart(bytes);
-    return start === undefined ? undefined : answerEnd(bytes, start);
-  });
+  const { received, takeLater } = await receive(
+    transport,
+    meter,
+    timeoutMs - (performance.now() - startedAt),
+    (bytes) => {
+      const start = webSocket ? 0 : bodyStart(bytes);
+      return start === undefined ? undefined : answerEnd(bytes, start);
+    },
+  );
   const start = webSocket ? 0 : (bodyStart(received) ?? 0);
   const result = handshake.finish(received.subarray(start, start + responseLength));
   if (!result.ok) {

@@ -162,6 +162,28 @@ test("a second server on the same folder does not start, and says who has it", a
   });
 });
 
+test(
+  "a data folder that nothing can be written to stops the start with a word on what to change",
+  { skip: process.platform !== "linux" && "needs a folder that root cannot write to either" },
+  async (context) => {
+    const config = await configIn(folderFor(context));
+    await assert.rejects(
+      startServer(
+        { ...config, dataDir: "/proc/self" },
+        { log: createLogger({ level: "error", format: "text", write: () => undefined }) },
+      ),
+      (error) => {
+        assert.ok(error instanceof StartError);
+        assert.match(
+          error.message,
+          /this user cannot write to the data folder \/proc\/self: .*set data_dir \(or HAWSER_DATA_DIR\)/,
+        );
+        return true;
+      },
+    );
+  },
+);
+
 test("a taken main port stops the start with a word on what to change, and leaves the folder free", async (context) => {
   const config = await configIn(folderFor(context));
   const squatter = createServer();

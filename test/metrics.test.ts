@@ -3,16 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SimClient } from "../sim/client.ts";
-import { controlWorld, until, type ControlWorld } from "./control-world.ts";
-
-/** Values by name, with labels as they stand in the text. */
-async function scrape(world: ControlWorld): Promise<ReadonlyMap<string, number>> {
-  const answer = await fetch(`http://127.0.0.1:${world.server.ports.metrics}/metrics`);
-  const lines = (await answer.text()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  return new Map(
-    lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ")))]),
-  );
-}
+import { controlWorld, until } from "./control-world.ts";
+import { scrape } from "./scrape.ts";
 
 for (const threads of [0, 2]) {
   test(`one change is one encode, one message a peer and one latency a peer (${threads} edge threads)`, async (context) => {

@@ -106,40 +106,60 @@ async function inPostgres(target: PostgresTarget): Promise<Content> {
   return contentOf(opening.store);
 }
 
-test("db copy from SQLite to PostgreSQL and back gives the same content", { skip }, async (context) => {
-  const world = await programWorld(context);
-  const server = await world.start();
-  const authKey = await aliceAndKey(world);
-  for (const hostname of ["box", "box", "séance"]) {
-    const client = await world.client({ hostname, hostinfo: { RoutableIPs: ["10.1.0.0/16"] } });
-    await client.join({ authKey });
-    await client.openMap();
-    await client.update({ endpoints: ["192.0.2.1:41641"] });
-    client.close();
-  }
-  await world.json("apikeys", "create");
-  await world.json("nodes", "approve-routes", "--identifier", "1", "--routes", "10.1.0.0/16");
-  const [target, copied] = [await scratch(context), join(world.folder, "copied.sqlite")];
+interface CopyReport {
+  readonly copied: Readonly<Record<string, number>> & { readonly auditEntries: number };
+}
 
-  const busy = await world.run("db", "copy", "--to", urlOf(target));
-  assert.equal(busy.code, 1, "the database of a server that runs is not copied");
-  await server.stop();
+/** The copies that the audit log tells of, and what it says besides. */
+function parted(audit: readonly StoredAuditEntry[]) {
+  const isCopy = ({ action }: StoredAuditEntry): boolean => action === "database.copy";
+  return { copies: audit.filter(isCopy).length, others: audit.filter((stored) => !isCopy(stored)) };
+}
 
-  const there = await world.json("db", "copy", "--to", urlOf(target));
-  const back = await world.json("db", "copy", "--from", urlOf(target), "--to", `sqlite:${copied}`);
-  assert.deepEqual(there, back);
-  const original = await contentOf(await openSqliteStore({ path: join(world.folder, "db.sqlite") }));
-  assert.equal(original.snapshot.nodes.length, 3);
-  assert.ok(original.audit.length > 5);
-  assert.deepEqual(await inPostgres(postgresTarget(target.database)), original);
-  assert.deepEqual(await contentOf(await openSqliteStore({ path: copied })), original);
+test(
+  "db copy from SQLite to PostgreSQL and back gives the same content, and a word in the audit log each",
+  { skip },
+  async (context) => {
+    const world = await programWorld(context);
+    const server = await world.start();
+    const authKey = await aliceAndKey(world);
+    for (const hostname of ["box", "box", "séance"]) {
+      const client = await world.client({ hostname, hostinfo: { RoutableIPs: ["10.1.0.0/16"] } });
+      await client.join({ authKey });
+      await client.openMap();
+      await client.update({ endpoints: ["192.0.2.1:41641"] });
+      client.close();
+    }
+    await world.json("apikeys", "create");
+    await world.json("nodes", "approve-routes", "--identifier", "1", "--routes", "10.1.0.0/16");
+    const [target, copied] = [await scratch(context), join(world.folder, "copied.sqlite")];
 
-  const again = await world.run("db", "copy", "--to", urlOf(target));
-  assert.equal(again.code, 1, "a database with content is not copied over");
+    const busy = await world.run("db", "copy", "--to", urlOf(target));
+    assert.equal(busy.code, 1, "the database of a server that runs is not copied");
+    await server.stop();
 
-  // A server on the copy is the same server.
-  const shown = join(world.folder, "db.sqlite");
-  copyFileSync(copied, shown);
-  await world.start();
-  assert.equal(((await world.json("nodes", "list")) as readonly unknown[]).length, 3);
-});
+    const there = (await world.json("db", "copy", "--to", urlOf(target))) as CopyReport;
+    const back = (await world.json("db", "copy", "--from", urlOf(target), "--to", `sqlite:${copied}`)) as CopyReport;
+    const original = await contentOf(await openSqliteStore({ path: join(world.folder, "db.sqlite") }));
+    const { auditEntries, ...rows } = there.copied;
+    assert.equal(auditEntries, original.audit.length);
+    assert.deepEqual(back.copied, { ...rows, auditEntries: auditEntries + 1 });
+    assert.equal(original.snapshot.nodes.length, 3);
+    assert.ok(original.audit.length > 5);
+    const first = await inPostgres(postgresTarget(target.database));
+    assert.deepEqual(first.snapshot, original.snapshot);
+    assert.deepEqual(parted(first.audit), { copies: 1, others: original.audit });
+    const second = await contentOf(await openSqliteStore({ path: copied }));
+    assert.deepEqual(second.snapshot, original.snapshot);
+    assert.deepEqual(parted(second.audit), { copies: 2, others: original.audit });
+
+    const again = await world.run("db", "copy", "--to", urlOf(target));
+    assert.equal(again.code, 1, "a database with content is not copied over");
+
+    // A server on the copy is the same server.
+    const shown = join(world.folder, "db.sqlite");
+    copyFileSync(copied, shown);
+    await world.start();
+    assert.equal(((await world.json("nodes", "list")) as readonly unknown[]).length, 3);
+  },
+);

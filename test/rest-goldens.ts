@@ -48,7 +48,7 @@ export function nodeGolden(number: number, more: object = {}): object {
     id: String(number),
     machineKey: `mkey:${hex}`,
     nodeKey: `nodekey:${hex}`,
-    discoKey: "",
+    discoKey: `discokey:${"0".repeat(64)}`,
     ipAddresses: [`100.64.0.${number}`, `fd7a:115c:a1e0::${number}`],
     name: `host-${number}`,
     user: infra,

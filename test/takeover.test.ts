@@ -199,6 +199,44 @@ test("tags that a client of 0.27 asked for are its own when the policy lets its 
   await server.stop();
 });
 
+test("a database of a headscale too old or too new stops the start with what to do first, and stays as it was", async (context) => {
+  for (const [change, advice] of [
+    ["DELETE FROM migrations; INSERT INTO migrations VALUES ('202312101416')", /start headscale 0\.25 on it once/],
+    ["UPDATE database_versions SET version = 'v0.30.1'", /newer than 0\.29 \(v0\.30\.1\).*Start a newer Hawser/],
+  ] as const) {
+    const it = await world(context);
+    const db = new DatabaseSync(it.database);
+    db.exec(change);
+    db.exec("PRAGMA journal_mode = DELETE");
+    db.close();
+    const before = readFileSync(it.database);
+    const started = await it.cli("serve");
+    assert.equal(started.code, 1);
+    assert.match(started.stderr, advice);
+    assert.match((await it.cli("takeover")).stderr, advice);
+    assert.match((await it.cli("takeover --dry-run")).stderr, advice);
+    assert.deepEqual(readFileSync(it.database), before);
+  }
+});
+
+test("a policy as headscale 0.25 still understood it is reported before the switch, and opens nothing", async (context) => {
+  const it = await world(context);
+  turnBackTo027(it, []);
+  const db = new DatabaseSync(it.database);
+  // Users without the @ that 0.26 and later ask for.
+  db.exec(
+    `UPDATE policies SET data = '{"acls": [{"action": "accept", "src": ["alice"], "dst": ["alice:*"]}]}' WHERE id = 3`,
+  );
+  db.close();
+  const { stdout } = await it.cli("takeover --dry-run");
+  assert.match(stdout, /odd +\| policy +\| the policy cannot be used: .*alice.*nobody may reach anybody/s);
+  const server = await it.start();
+  const web = await it.client(it.web, "Web 1");
+  const map = await web.openMap();
+  assert.deepEqual([map.self?.ID, [...map.peers.values()].length], [5, 0]);
+  await server.stop();
+});
+
 test("requested tags are granted to nobody where no policy can say whose they are", async (context) => {
   const it = await world(context);
   turnBackTo027(it, ["tag:ci"]);
@@ -207,4 +245,5 @@ test("requested tags are granted to nobody where no policy can say whose they ar
   db.close();
   const { stdout } = await it.cli("takeover --dry-run -o json");
   assert.match(stdout, /asks for tag:ci and does not get it: the policy cannot be used: /);
+  assert.match(stdout, /"subject":\s*"policy",\s*"text":\s*"the policy cannot be used: .*nobody may reach anybody"/);
 });

@@ -10,7 +10,7 @@ import type { LocalSocket } from "./local-socket.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { Caller, OperationDeps } from "./operation.ts";
 import { operations } from "./operations.ts";
-import { createRest, sendError, sendJson, sendText } from "./rest.ts";
+import { createRest, sendError, sendText } from "./rest.ts";
 import { swaggerPage } from "./swagger-page.ts";
 
 export type { OperationDeps, PolicySource } from "./operation.ts";
@@ -56,6 +56,8 @@ export function createApi(options: ApiOptions): Api {
       deps: options,
       operations,
       onFault,
+      // Of no use to strangers: only whoever may open the socket is told.
+      reflection: !remote,
       authenticate: (request) =>
         remote
           ? authenticator.check(request.headers.authorization, request.socket.remoteAddress ?? "")
@@ -95,7 +97,7 @@ export function createApi(options: ApiOptions): Api {
         answerRemote(request, response);
         return true;
       }
-      if (path === "/swagger" || path === "/swagger/") {
+      if (path === "/swagger") {
         response.setHeader(
           "content-security-policy",
           "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
@@ -104,7 +106,8 @@ export function createApi(options: ApiOptions): Api {
         return true;
       }
       if (path === "/swagger/v1/openapiv2.json") {
-        sendJson(response, 200, openApiDocument(calls, options.version));
+        const document = JSON.stringify(openApiDocument(calls, options.version));
+        sendText(response, 200, document, "application/json");
         return true;
       }
       return false;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import * as fc from "fast-check";
-import { fieldFromText, fromJson, toJson } from "./json-dialect.ts";
+import { neverNoted } from "./timestamp.ts";
+import { fieldFromQuery, fromJson, toJson } from "./json-dialect.ts";
 import { bool, enumeration, message, oneOf, str, strs, sub, subs, time, u64 } from "./message.ts";
 import type { ValueOf } from "./message.ts";
 
@@ -87,13 +88,14 @@ test("fields of the prototype are not taken for given ones", () => {
   assert.deepEqual({ ...decoded.value }, { constructor: "", toString: "" });
 });
 
-test("year 1 means no time, in a body and in a query", () => {
+test("year 1 is the first time, in a body and in a query", () => {
   const decoded = fromJson(Outer, { madeAt: "0001-01-01T00:00:00Z" });
   assert.ok(decoded.ok);
-  assert.equal(decoded.value.madeAt, null);
+  assert.equal(decoded.value.madeAt, neverNoted);
+  assert.equal(fromJson(Outer, { madeAt: "0000-12-31T23:59:59Z" }).ok, false);
   const [, , , madeAt] = Outer.fields;
   assert.ok(madeAt !== undefined);
-  assert.deepEqual(fieldFromText(madeAt, ["0001-01-01T00:00:00Z"]), { ok: true, value: null });
+  assert.deepEqual(fieldFromQuery(madeAt, ["0001-01-01T00:00:00Z"]), { ok: true, value: neverNoted });
 });
 
 test("times with other offsets and finer fractions are read to the millisecond", () => {
@@ -102,7 +104,7 @@ test("times with other offsets and finer fractions are read to the millisecond",
     return decoded.ok ? decoded.value.madeAt : undefined;
   };
   assert.equal(read("2026-01-02T03:04:05+02:30"), Date.UTC(2026, 0, 2, 0, 34, 5));
-  assert.equal(read("2026-01-02t03:04:05.123456789z"), Date.UTC(2026, 0, 2, 3, 4, 5, 123));
+  assert.equal(read("2026-01-02T03:04:05.123456789Z"), Date.UTC(2026, 0, 2, 3, 4, 5, 123));
   assert.equal(read("2026-01-02T24:00:00Z"), undefined);
 });
 

@@ -3,7 +3,7 @@
 // fields skipped, null is unset.
 import { fieldOf } from "./message.ts";
 import type { FieldKind, MessageType, NamedField } from "./message.ts";
-import { parseTimestamp, timestampText } from "./timestamp.ts";
+import { neverNoted, parseTimestamp, timestampText } from "./timestamp.ts";
 import type { Json } from "../wire/tailcfg.ts";
 
 export type Decoded<Value> =
@@ -114,10 +114,14 @@ function copied(type: MessageType<object>, input: object): object {
 }
 
 function ownValue(input: object, field: NamedField): unknown {
-  if (Object.hasOwn(input, field.local)) {
-    return fieldOf(input, field.local);
+  const hasSnake = field.snake !== field.local && Object.hasOwn(input, field.snake);
+  if (!Object.hasOwn(input, field.local)) {
+    return hasSnake ? fieldOf(input, field.snake) : undefined;
   }
-  return Object.hasOwn(input, field.snake) ? fieldOf(input, field.snake) : undefined;
+  if (hasSnake) {
+    throw new WrongValue(`duplicate field ${JSON.stringify(field.local)}: it is there as ${field.snake} too`);
+  }
+  return fieldOf(input, field.local);
 }
 
 function fieldFromJson(field: NamedField, given: unknown): unknown {
@@ -144,7 +148,7 @@ function itemFromJson(kind: FieldKind, given: unknown): unknown {
       return typeof given === "boolean" ? given : wrong("true or false", given);
     case "u64":
       return typeof given === "string" || typeof given === "number"
-        ? unsignedFromText(String(given))
+        ? unsignedFromJson(String(given))
         : wrong("a number", given);
     case "number":
       return typeof given === "number" ? given : wrong("a number", given);
@@ -164,34 +168,55 @@ function enumFromJson(names: readonly string[], given: unknown): string {
   return name ?? wrong("one of its names", given);
 }
 
-function unsignedFromText(text: string): number {
-  const number = /^\d{1,20}$/.test(text) ? Number(text) : Number.NaN;
+/** A JSON number's text, which may have an exponent; as a JSON text too. */
+function unsignedFromJson(text: string): number {
+  const number = /^(?:0|[1-9]\d{0,19})(?:\.0+)?(?:[eE]\+?\d{1,2})?$/.test(text) ? Number(text) : Number.NaN;
   return Number.isSafeInteger(number) ? number : wrong("a number", text);
 }
 
-/** Year 1 is protobuf's and Go's way to say "no time". */
-const noTimeBefore = -62_135_510_400_000;
+/** What Go's strconv.ParseUint takes, in its words; ids above 2^53-1 are out of our range. */
+function unsignedFromText(text: string): number {
+  if (!/^\d+$/.test(text)) {
+    throw new WrongValue(`strconv.ParseUint: parsing ${shown(text)}: invalid syntax`);
+  }
+  const number = Number(text);
+  if (!Number.isSafeInteger(number)) {
+    throw new WrongValue(`strconv.ParseUint: parsing ${shown(text)}: value out of range`);
+  }
+  return number;
+}
 
-function timeFromText(text: string): number | null {
-  const ms = parseTimestamp(text) ?? wrong("a time like 2026-01-02T15:04:05Z", text);
-  return ms < noTimeBefore ? null : ms;
+/** protobuf has no times before year 1. */
+function timeFromText(text: string): number {
+  const ms = parseTimestamp(text) ?? Number.NEGATIVE_INFINITY;
+  return ms < neverNoted ? wrong("a time like 2026-01-02T15:04:05Z", text) : ms;
 }
 
 function wrong(expected: string, given: unknown): never {
-  const shown = JSON.stringify(given) ?? String(given);
-  throw new WrongValue(`expected ${expected}, not ${shown.slice(0, 80)}`);
+  throw new WrongValue(`expected ${expected}, not ${shown(given)}`);
 }
 
-/**
- * Reads one field from the text of a path or query, as grpc-gateway does: the same forms as JSON, without quotes.
- * Repeated fields take every occurrence.
- */
-export function fieldFromText(field: NamedField, texts: readonly string[]): Decoded<unknown> {
-  const decoded = attempt(() => texts.map((text) => itemFromText(field.kind, text)));
-  if (!decoded.ok) {
-    return { ok: false, problem: `type mismatch, parameter: ${field.snake}, error: ${decoded.problem}` };
+function shown(given: unknown): string {
+  return (JSON.stringify(given) ?? String(given)).slice(0, 80);
+}
+
+/** Reads one field from the text in a path, as grpc-gateway does. */
+export function fieldFromPath(field: NamedField, text: string): Decoded<unknown> {
+  const decoded = attempt(() => itemFromText(field.kind, text));
+  return decoded.ok
+    ? { ok: true, value: field.repeated ? [decoded.value] : decoded.value }
+    : { ok: false, problem: `type mismatch, parameter: ${field.snake}, error: ${decoded.problem}` };
+}
+
+/** As `fieldFromPath`, from a query; repeated fields take every occurrence. */
+export function fieldFromQuery(field: NamedField, texts: readonly string[]): Decoded<unknown> {
+  if (!field.repeated && texts.length > 1) {
+    return { ok: false, problem: `too many values for field ${shown(field.snake)}: ${texts.join(", ").slice(0, 80)}` };
   }
-  return { ok: true, value: field.repeated ? decoded.value : decoded.value.at(-1) };
+  const decoded = attempt(() => texts.map((text) => itemFromText(field.kind, text)));
+  return decoded.ok
+    ? { ok: true, value: field.repeated ? decoded.value : decoded.value[0] }
+    : { ok: false, problem: `parsing field ${shown(field.snake)}: ${decoded.problem}` };
 }
 
 function itemFromText(kind: FieldKind, text: string): unknown {
@@ -205,7 +230,7 @@ function itemFromText(kind: FieldKind, text: string): unknown {
     case "number":
       return /^-?\d{1,15}(\.\d{1,6})?$/.test(text) ? Number(text) : wrong("a number", text);
     case "time":
-      return text === "" ? null : timeFromText(text);
+      return timeFromText(text);
     case "enum":
       return enumFromJson(kind.type.names, /^\d{1,3}$/.test(text) ? Number(text) : text);
     case "message":
@@ -219,5 +244,8 @@ function boolFromText(text: string): boolean {
   if (["1", "t", "T", "true", "TRUE", "True"].includes(text)) {
     return true;
   }
-  return ["0", "f", "F", "false", "FALSE", "False"].includes(text) ? false : wrong("true or false", text);
+  if (["0", "f", "F", "false", "FALSE", "False"].includes(text)) {
+    return false;
+  }
+  throw new WrongValue(`strconv.ParseBool: parsing ${shown(text)}: invalid syntax`);
 }

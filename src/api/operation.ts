@@ -1,7 +1,7 @@
 // An operation is a call with what it does. Handlers see decoded input and answer with a value or a refusal; transports
 // (REST, gRPC, the Unix socket) authenticate, decode, check scopes and encode.
 import type { Pending } from "../identity/pending.ts";
-import type { PolicyInput } from "../policy/index.ts";
+import type { DraftAnswer, DraftQuestion, PolicyInput } from "../policy/index.ts";
 import type { Actor, Tailnet } from "../tailnet/contract.ts";
 import type { AnyCall, Call } from "./call.ts";
 import type { Answer } from "./rpc-error.ts";
@@ -29,6 +29,8 @@ export interface OperationDeps {
   readonly databaseHealthy: () => Promise<boolean>;
   /** All that decides about a policy besides its text, as things are now: for judging one without setting it. */
   readonly policyInput: () => PolicyInput;
+  /** Answers questions about drafts elsewhere than on this thread; absent: here. */
+  readonly askDraft?: (question: DraftQuestion) => Promise<DraftAnswer>;
 }
 
 export interface Operation {

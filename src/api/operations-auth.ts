@@ -10,31 +10,36 @@ import { Node } from "./messages.ts";
 import type { NodeValue } from "./messages.ts";
 import { operation } from "./operation.ts";
 import type { Caller, Operation, OperationDeps } from "./operation.ts";
-import { nodeAnswer } from "./operations-nodes.ts";
-import { presentUser } from "./present.ts";
+import { nodeAnswer, prefixFault } from "./operations-nodes.ts";
+import { presentUser, zeroDiscoKey } from "./present.ts";
 import { answer, refuse } from "./rpc-error.ts";
 import type { Answer } from "./rpc-error.ts";
+import { neverNoted } from "./timestamp.ts";
 
 const authIdPrefix = "hskey-authreq-";
 const authIdLength = 38;
 
-function readAuthId(text: string): Answer<AuthId> {
+/** Registering answers plain mistakes with Unknown, deciding on a session with InvalidArgument, as in headscale. */
+function readAuthId(text: string, code: "Unknown" | "InvalidArgument" = "Unknown"): Answer<AuthId> {
+  const prefix = code === "Unknown" ? "" : "invalid auth_id: ";
   if (!text.startsWith(authIdPrefix)) {
-    return refuse("InvalidArgument", `auth ID has invalid prefix: expected prefix "${authIdPrefix}"`);
+    return refuse(code, `${prefix}auth ID has invalid prefix: expected prefix "${authIdPrefix}"`);
   }
   if (text.length !== authIdLength) {
-    return refuse("InvalidArgument", `auth ID has invalid length: expected ${authIdLength}, got ${text.length}`);
+    return refuse(code, `${prefix}auth ID has invalid length: expected ${authIdLength}, got ${text.length}`);
   }
   const id = parseAuthId(text);
-  return id === undefined ? refuse("InvalidArgument", "auth ID has invalid characters") : answer(id);
+  return id === undefined ? refuse(code, `${prefix}auth ID has invalid characters`) : answer(id);
 }
 
-function userByName({ tailnet }: OperationDeps, name: string): Answer<User> {
+function userByName({ tailnet }: OperationDeps, name: string, doing = ""): Answer<User> {
   const [user, second] = tailnet.usersByName(name);
   if (user === undefined) {
-    return refuse("Unknown", "user not found");
+    return refuse("Unknown", `${doing}user not found`);
   }
-  return second === undefined ? answer(user) : refuse("Unknown", `several users are named ${JSON.stringify(name)}`);
+  return second === undefined
+    ? answer(user)
+    : refuse("Unknown", `${doing}several users are named ${JSON.stringify(name)}`);
 }
 
 async function registerWaiting(
@@ -47,13 +52,13 @@ async function registerWaiting(
   if (!id.ok) {
     return id;
   }
-  const user = userByName(deps, userName);
+  const user = userByName(deps, userName, "looking up user: ");
   if (!user.ok) {
     return user;
   }
   const entry = deps.pending.get(id.value);
   if (entry?.kind !== "register") {
-    return refuse("NotFound", "node not found in registration cache");
+    return refuse("Unknown", "node not found in registration cache");
   }
   const registered = await deps.tailnet.register(actor, entry.registration, {
     kind: "approved",
@@ -63,7 +68,12 @@ async function registerWaiting(
   if (registered.ok) {
     deps.pending.settle(id.value, { kind: "approved", node: registered.value });
   }
-  return nodeAnswer(deps, registered, { "not-found": "NotFound", conflict: "Unknown" });
+  return nodeAnswer(deps, registered, {
+    "not-found": "Unknown",
+    conflict: "Unknown",
+    denied: "Unknown",
+    invalid: "Unknown",
+  });
 }
 
 const registerNode = operation(RegisterNode, (deps, { user, key }, caller) => registerWaiting(deps, caller, user, key));
@@ -73,7 +83,7 @@ const authRegister = operation(AuthRegister, (deps, { user, authId }, caller) =>
 );
 
 function waitingEntry(deps: OperationDeps, idText: string): Answer<PendingEntry> {
-  const id = readAuthId(idText);
+  const id = readAuthId(idText, "InvalidArgument");
   if (!id.ok) {
     return id;
   }
@@ -128,6 +138,10 @@ const debugCreateNode = operation(DebugCreateNode, (deps, { user, key, name, rou
   if (!id.ok) {
     return id;
   }
+  const fault = routes.map(prefixFault).find((text) => text !== undefined);
+  if (fault !== undefined) {
+    return refuse("Unknown", fault);
+  }
   const registration = inventedRegistration(name, routes);
   if (registration === undefined || deps.pending.openAs(id.value, registration, actor.from) === undefined) {
     return refuse("AlreadyExists", `auth_id ${id.value} is waiting already`);
@@ -135,10 +149,13 @@ const debugCreateNode = operation(DebugCreateNode, (deps, { user, key, name, rou
   const node: NodeValue = {
     ...Node.unset,
     name,
-    givenName: name,
     machineKey: registration.machineKey,
     nodeKey: registration.nodeKey,
+    discoKey: zeroDiscoKey,
     user: presentUser(owner.value),
+    lastSeen: neverNoted,
+    expiry: neverNoted,
+    createdAt: neverNoted,
     availableRoutes: routes,
   };
   return answer({ node });

@@ -1,20 +1,23 @@
 // Asking the policy: who may reach whom and why, and what another policy would change.
-import { compilePolicy, describeProblem, explain, formatProblems, preview } from "../policy/index.ts";
-import type { AccessChange, NodeGroup, PairExplanation, PolicyEngine } from "../policy/index.ts";
+import { explain, formatProblems } from "../policy/index.ts";
+import type { Explanation, ExplainQuery, PairExplanation } from "../policy/index.ts";
+import { askDraft } from "./ask-draft.ts";
 import { operation } from "./operation.ts";
 import type { Operation, OperationDeps } from "./operation.ts";
 import { policyFault } from "./operations-policy.ts";
 import { ExplainPolicy, PreviewPolicy } from "./own-calls.ts";
-import type { PolicyAccessChangeValue, PolicyAnswerValue, PolicyNodeGroupValue } from "./own-messages.ts";
+import type { PolicyAnswerValue } from "./own-messages.ts";
+import { presentPreview } from "./policy-preview.ts";
 import { answer, refusal, refuse } from "./rpc-error.ts";
 import type { Answer } from "./rpc-error.ts";
 
-const explainPolicy = operation(ExplainPolicy, (deps, { src, dst, protocol, sshUser, policy }) => {
-  const engine = engineFor(deps, policy);
-  if (!engine.ok) {
-    return engine;
+const explainPolicy = operation(ExplainPolicy, async (deps, { src, dst, protocol, sshUser, policy }) => {
+  const query = { src, dst, protocol, ...(sshUser === "" ? {} : { sshUser }) };
+  const asked = await explainWith(deps, query, policy);
+  if (!asked.ok) {
+    return asked;
   }
-  const explained = explain(engine.value, { src, dst, protocol, ...(sshUser === "" ? {} : { sshUser }) });
+  const explained = asked.value;
   if (!explained.ok) {
     const hint = explained.hint === undefined ? "" : ` (${explained.hint})`;
     return refuse("InvalidArgument", `${explained.error}${hint}`);
@@ -22,15 +25,15 @@ const explainPolicy = operation(ExplainPolicy, (deps, { src, dst, protocol, sshU
   return answer({ answers: explained.pairs.map(presentPair), more: explained.more });
 });
 
-/** The policy in force, or a draft. A draft's failing tests do not keep it from being asked. */
-function engineFor(deps: OperationDeps, draft: string): Answer<PolicyEngine> {
+/** By the policy in force, or by a draft. */
+async function explainWith(deps: OperationDeps, query: ExplainQuery, draft: string): Promise<Answer<Explanation>> {
   if (draft === "") {
-    return answer(deps.tailnet.policy);
+    return answer(explain(deps.tailnet.policy, query));
   }
-  const compiled = compilePolicy(draft, { ...deps.policyInput(), tests: "warn" });
-  return compiled.ok
-    ? answer(compiled.engine)
-    : refusal(policyFault({ code: "invalid", text: formatProblems(compiled.errors) }));
+  const { result } = await askDraft(deps, { kind: "explain", text: draft, query });
+  return result.ok
+    ? answer(result.explained)
+    : refusal(policyFault({ code: "invalid", text: formatProblems(result.errors) }));
 }
 
 function presentPair(pair: PairExplanation): PolicyAnswerValue {
@@ -86,28 +89,12 @@ function presentSsh(ssh: PairExplanation["ssh"]): PolicyAnswerValue["ssh"] {
       };
 }
 
-const previewPolicy = operation(PreviewPolicy, (deps, { policy }) => {
-  const seen = preview(deps.tailnet.policy, policy, deps.policyInput());
+const previewPolicy = operation(PreviewPolicy, async (deps, { policy }) => {
+  const { result: seen } = await askDraft(deps, { kind: "preview", text: policy });
   if (!seen.ok) {
     return refusal(policyFault({ code: "invalid", text: formatProblems(seen.errors) }));
   }
-  return answer({
-    access: seen.access.map(presentChange),
-    ssh: seen.ssh.map(presentChange),
-    attributes: seen.attributes.map(({ nodes, gained, lost }) => ({ nodes: presentGroup(nodes), gained, lost })),
-    pairsGaining: seen.pairsGaining,
-    pairsLosing: seen.pairsLosing,
-    more: seen.more,
-    warnings: seen.warnings.map(describeProblem),
-  });
+  return answer(presentPreview(seen));
 });
-
-function presentChange({ src, dst, ownDevices, gained, lost }: AccessChange): PolicyAccessChangeValue {
-  return { src: presentGroup(src), dst: presentGroup(dst), ownDevices, gained, lost };
-}
-
-function presentGroup({ count, nodes, users, tags, behind }: NodeGroup): PolicyNodeGroupValue {
-  return { count, nodes, users, tags, behind };
-}
 
 export const explainOperations: readonly Operation[] = [explainPolicy, previewPolicy];

@@ -18,6 +18,7 @@ import { presentApiKey, presentPreAuthKey } from "./present.ts";
 import { answer, refusal, refuse } from "./rpc-error.ts";
 import type { Answer } from "./rpc-error.ts";
 import { isScope, mayGrant } from "./scopes.ts";
+import { givenTime } from "./timestamp.ts";
 import { tagFault } from "../tailnet/tags.ts";
 
 const hour = 3_600_000;
@@ -34,7 +35,7 @@ const createPreAuthKey = operation(CreatePreAuthKey, async ({ tailnet, clock }, 
     reusable: input.reusable,
     ephemeral: input.ephemeral,
     tags: input.aclTags,
-    expiration: input.neverExpires ? null : (input.expiration ?? clock.now() + defaultPreAuthKeyLife),
+    expiration: input.neverExpires ? null : (givenTime(input.expiration) ?? clock.now() + defaultPreAuthKeyLife),
   });
   if (!created.ok) {
     return refusal(created.error, { "not-found": "Unknown", invalid: "Unknown" });
@@ -69,7 +70,7 @@ const createApiKey = operation(CreateApiKey, async ({ tailnet, clock }, input, {
     return refuse("PermissionDenied", "an API key cannot create a key that may do more than it may itself");
   }
   const created = await tailnet.createApiKey(actor, {
-    expiration: input.neverExpires ? null : (input.expiration ?? clock.now() + defaultApiKeyLife),
+    expiration: input.neverExpires ? null : (givenTime(input.expiration) ?? clock.now() + defaultApiKeyLife),
     description: input.description,
     scopes: input.scopes,
   });

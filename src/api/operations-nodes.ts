@@ -21,6 +21,7 @@ import { createPresenter } from "./present.ts";
 import { answer, refusal, refuse } from "./rpc-error.ts";
 import type { Answer } from "./rpc-error.ts";
 import { tagFault } from "../tailnet/tags.ts";
+import { givenTime } from "./timestamp.ts";
 
 type RefusalCodes = Parameters<typeof refusal>[1];
 
@@ -67,13 +68,20 @@ const setTags = operation(SetTags, async (deps, { nodeId, tags }, { actor }) => 
   return nodeAnswer(deps, await deps.tailnet.setTags(actor, nodeId as NodeId, tags));
 });
 
+/** Why a text is no prefix, in the form of Go's parser. */
+export function prefixFault(text: string): string | undefined {
+  if (parsePrefix(text) !== undefined) {
+    return undefined;
+  }
+  return `netip.ParsePrefix(${JSON.stringify(text.slice(0, 80))}): ${text.includes("/") ? "bad prefix" : "no '/'"}`;
+}
+
 const setApprovedRoutes = operation(SetApprovedRoutes, async (deps, { nodeId, routes }, { actor }) => {
   const prefixes: Prefix[] = [];
   for (const text of routes) {
     const prefix = parsePrefix(text);
     if (prefix === undefined) {
-      const reason = text.includes("/") ? "bad prefix" : "no '/'";
-      return refuse("Unknown", `parsing route: netip.ParsePrefix(${JSON.stringify(text.slice(0, 80))}): ${reason}`);
+      return refuse("Unknown", `parsing route: ${prefixFault(text) ?? ""}`);
     }
     prefixes.push(prefix);
   }
@@ -81,7 +89,8 @@ const setApprovedRoutes = operation(SetApprovedRoutes, async (deps, { nodeId, ro
   return nodeAnswer(deps, result);
 });
 
-const expireNode = operation(ExpireNode, async (deps, { nodeId, expiry, disableExpiry }, { actor }) => {
+const expireNode = operation(ExpireNode, async (deps, { nodeId, expiry: asked, disableExpiry }, { actor }) => {
+  const expiry = givenTime(asked);
   if (disableExpiry && expiry !== null) {
     return refuse("InvalidArgument", "cannot set both disable_expiry and expiry");
   }
@@ -89,9 +98,15 @@ const expireNode = operation(ExpireNode, async (deps, { nodeId, expiry, disableE
   return nodeAnswer(deps, await deps.tailnet.expireNode(actor, nodeId as NodeId, until));
 });
 
-const renameNode = operation(RenameNode, async (deps, { nodeId, newName }, { actor }) =>
-  nodeAnswer(deps, await deps.tailnet.renameNode(actor, nodeId as NodeId, newName), { invalid: "Unknown" }),
-);
+const renameNode = operation(RenameNode, async (deps, { nodeId, newName }, { actor }) => {
+  const renamed = await deps.tailnet.renameNode(actor, nodeId as NodeId, newName);
+  if (!renamed.ok && renamed.error.code === "invalid") {
+    // Said twice, as headscale says it: scripts look for the first part.
+    const lead = `renaming node: ${JSON.stringify(newName.slice(0, 80))} is not a valid DNS label`;
+    return refuse("Unknown", `${lead}: ${renamed.error.text}`);
+  }
+  return nodeAnswer(deps, renamed);
+});
 
 const backfillNodeIPs = operation(BackfillNodeIPs, async ({ tailnet }, { confirmed }, { actor }) => {
   if (!confirmed) {

@@ -1,6 +1,7 @@
 // The policy as a text, and the server's health.
-import { compilePolicy, describeProblem, formatProblems } from "../policy/index.ts";
+import { describeProblem, formatProblems } from "../policy/index.ts";
 import type { CommandError, PolicyVersion, TailnetCommands } from "../tailnet/contract.ts";
+import { askDraft } from "./ask-draft.ts";
 import { CheckPolicy, GetPolicy, Health, SetPolicy } from "./calls.ts";
 import { operation } from "./operation.ts";
 import type { Operation } from "./operation.ts";
@@ -17,7 +18,8 @@ export async function latestPolicy(tailnet: TailnetCommands): Promise<PolicyVers
 /** headscale says of a text that cannot be read or used that it was parsing it; failing tests speak for themselves. */
 export function policyFault(error: CommandError): CommandError {
   const named = error.code !== "invalid" || /^(?:parsing policy|test\(s\) failed)/.test(error.text);
-  return named ? error : { ...error, text: `parsing policy: ${error.text}` };
+  const reading = error.text.startsWith("hujson:") ? "parsing HuJSON: " : "";
+  return named ? error : { ...error, text: `parsing policy: ${reading}${error.text}` };
 }
 
 const getPolicy = operation(GetPolicy, async ({ tailnet, policySource }) => {
@@ -29,7 +31,7 @@ const getPolicy = operation(GetPolicy, async ({ tailnet, policySource }) => {
   }
   const latest = await latestPolicy(tailnet);
   return latest === undefined
-    ? refuse("Unknown", "loading ACL policy: acl policy not found")
+    ? refuse("Unknown", "loading ACL from database: acl policy not found")
     : answer({ policy: latest.text, updatedAt: latest.setAt });
 });
 
@@ -43,8 +45,8 @@ const setPolicy = operation(SetPolicy, async ({ tailnet, policySource }, { polic
     : refusal(policyFault(set.error), { invalid: "Unknown" }, "setting policy: ");
 });
 
-const checkPolicy = operation(CheckPolicy, ({ policyInput }, { policy }) => {
-  const compiled = compilePolicy(policy, policyInput());
+const checkPolicy = operation(CheckPolicy, async (deps, { policy }) => {
+  const { result: compiled } = await askDraft(deps, { kind: "check", text: policy });
   return compiled.ok
     ? answer({ warnings: compiled.warnings.map(describeProblem) })
     : refusal(policyFault({ code: "invalid", text: formatProblems(compiled.errors) }));

@@ -40,7 +40,10 @@ const listUsers = operation(ListUsers, ({ tailnet }, { id, name, email }) => {
 
 const renameUser = operation(RenameUser, async ({ tailnet }, { oldId, newName }, { actor }) => {
   const renamed = await tailnet.renameUser(actor, oldId as UserId, newName);
-  return renamed.ok ? answer({ user: presentUser(renamed.value) }) : refusal(renamed.error, userErrors);
+  if (renamed.ok) {
+    return answer({ user: presentUser(renamed.value) });
+  }
+  return refusal(renamed.error, userErrors, renamed.error.code === "conflict" ? "updating user: " : "");
 });
 
 const deleteUser = operation(DeleteUser, async ({ tailnet }, { id }, { actor }) => {

@@ -5,13 +5,18 @@ import type { ApiKey, Node, PreAuthKey, RegisterMethod, User } from "../tailnet/
 import { taggedDevicesUserId } from "../wire/ids.ts";
 import type { PreAuthKeyId, UserId } from "../wire/ids.ts";
 import { RegisterMethod as registerMethods, User as UserType } from "./messages.ts";
+import { neverNoted } from "./timestamp.ts";
 import type { ApiKeyValue, NodeValue, PreAuthKeyValue, UserValue } from "./messages.ts";
+
+/** As headscale shows a node that has not told its key yet. */
+export const zeroDiscoKey = `discokey:${"0".repeat(64)}`;
 
 /** Who owns tagged nodes, as headscale shows it. */
 export const taggedDevices: UserValue = {
   ...UserType.unset,
   id: taggedDevicesUserId,
   name: "tagged-devices",
+  createdAt: neverNoted,
   displayName: "Tagged Devices",
 };
 
@@ -66,6 +71,16 @@ const methodName: Readonly<Record<RegisterMethod, string>> = {
   oidc: registerMethods.names[3] ?? "",
 };
 
+/** The model has routes sorted; people find them as the machine gave them. */
+function inAdvertisedOrder(node: Node): readonly string[] {
+  if (node.advertised.length < 2) {
+    return node.advertised.map(formatPrefix);
+  }
+  const given = node.hostinfo.RoutableIPs ?? [];
+  const place = (route: string): number => given.indexOf(route) + (given.includes(route) ? 0 : given.length + 1);
+  return node.advertised.map(formatPrefix).sort((a, b) => place(a) - place(b));
+}
+
 /** What a node's row needs of other tables, looked up once for a whole list. */
 export interface Presenter {
   readonly node: (node: Node) => NodeValue;
@@ -101,7 +116,7 @@ export function createPresenter(tailnet: TailnetReader): Presenter {
         id: node.id,
         machineKey: node.machineKey,
         nodeKey: node.nodeKey,
-        discoKey: node.discoKey ?? "",
+        discoKey: node.discoKey ?? zeroDiscoKey,
         ipAddresses: [node.ipv4, node.ipv6].flatMap((addr) => (addr === null ? [] : [formatAddr(addr)])),
         name: node.hostinfo.Hostname ?? "",
         user: node.userId === null ? taggedDevices : owner(node.userId),
@@ -113,7 +128,7 @@ export function createPresenter(tailnet: TailnetReader): Presenter {
         givenName: node.givenName,
         online: node.online,
         approvedRoutes: node.approvedRoutes.map(formatPrefix),
-        availableRoutes: node.advertised.map(formatPrefix),
+        availableRoutes: inAdvertisedOrder(node),
         subnetRoutes: [...node.primaryRoutes, ...node.routes.filter(isExitRoute)].map(formatPrefix),
         tags: node.tags,
       };

@@ -3,10 +3,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AnyCall } from "./call.ts";
 import { jsonBytes } from "./json-bytes.ts";
-import { fieldFromText, fromJson } from "./json-dialect.ts";
+import { fieldFromPath, fieldFromQuery, fromJson } from "./json-dialect.ts";
 import type { Decoded } from "./json-dialect.ts";
 import type { NamedField } from "./message.ts";
 import type { Caller, Operation, OperationDeps } from "./operation.ts";
+import { parseQuery } from "./query.ts";
 import { readBody } from "./read-body.ts";
 import { createRouter } from "./router.ts";
 import { httpStatus, rpcCodeNumber } from "./rpc-error.ts";
@@ -27,8 +28,8 @@ export function createRest({ deps, operations, onFault }: RestOptions): Rest {
   const route = createRouter(operations);
   return async (request, response, caller) => {
     const target = splitTarget(request.url ?? "/");
-    if (!target.path.startsWith("/api/v1/") && target.path !== "/api/v1") {
-      sendText(response, 404, "404 page not found");
+    if (!target.path.startsWith("/api/v1/")) {
+      sendText(response, 404, "404 page not found\n");
       return;
     }
     const found = route(request.method ?? "GET", target.path);
@@ -78,44 +79,58 @@ export function createRest({ deps, operations, onFault }: RestOptions): Rest {
   };
 }
 
-function splitTarget(url: string): { readonly path: string; readonly query: URLSearchParams } {
+function splitTarget(url: string): { readonly path: string; readonly query: string } {
   const mark = url.indexOf("?");
-  return mark === -1
-    ? { path: url, query: new URLSearchParams() }
-    : { path: url.slice(0, mark), query: new URLSearchParams(url.slice(mark + 1)) };
+  return mark === -1 ? { path: url, query: "" } : { path: url.slice(0, mark), query: url.slice(mark + 1) };
 }
 
 /** The request message from path, query and body, as the call says. */
-export function decodeInput(
+function decodeInput(
   call: AnyCall,
   params: ReadonlyMap<string, string>,
-  query: URLSearchParams,
+  queryText: string,
   bodyText: string,
 ): Decoded<object> {
   let value: Readonly<Record<string, unknown>> = { ...call.request.unset };
-  if (call.input !== "query" && bodyText.trim() !== "") {
+  // Where the path says everything nobody looks at the rest, be it readable or not.
+  const isComplete = call.request.fields.every((field) => params.has(field.snake));
+  const query = call.input === "body" || isComplete ? noQuery : parseQuery(queryText);
+  if (!query.ok) {
+    return query;
+  }
+  if (call.input !== "query" && !isComplete && bodyText.trim() !== "") {
     const body = decodeBody(call, bodyText);
     if (!body.ok) {
       return body;
     }
     value = { ...value, ...body.value };
   }
-  const fromQuery = (field: NamedField): readonly string[] =>
-    call.input === "body"
-      ? []
-      : [...query.getAll(field.local), ...(field.snake === field.local ? [] : query.getAll(field.snake))];
   for (const field of call.request.fields) {
-    const inPath = params.get(field.snake);
-    const texts = inPath === undefined ? fromQuery(field) : [inPath];
-    if (texts.length > 0) {
-      const decoded = fieldFromText(field, texts);
-      if (!decoded.ok) {
-        return decoded;
-      }
+    const decoded = fieldFromUrl(field, params, query.value);
+    if (decoded?.ok === false) {
+      return decoded;
+    }
+    if (decoded !== undefined) {
       value = { ...value, [field.local]: decoded.value };
     }
   }
   return { ok: true, value };
+}
+
+const noQuery = { ok: true, value: new Map<string, readonly string[]>() } as const;
+
+/** The path's field, else the query's in either spelling. */
+function fieldFromUrl(
+  field: NamedField,
+  params: ReadonlyMap<string, string>,
+  query: ReadonlyMap<string, readonly string[]>,
+): Decoded<unknown> | undefined {
+  const inPath = params.get(field.snake);
+  if (inPath !== undefined) {
+    return fieldFromPath(field, inPath);
+  }
+  const inQuery = query.get(field.local) ?? query.get(field.snake);
+  return inQuery === undefined ? undefined : fieldFromQuery(field, inQuery);
 }
 
 function decodeBody(call: AnyCall, text: string): Decoded<object> {

@@ -1,5 +1,5 @@
-// Which operation a method and path mean. Fixed segments win over `{fields}`; a path that exists under another method
-// is told apart from one that does not exist.
+// Which operation a method and path mean. Fixed segments win over `{fields}`, which may be empty; a path that exists
+// under another method is told apart from one that does not exist.
 import type { Method } from "./call.ts";
 import type { Operation } from "./operation.ts";
 
@@ -53,17 +53,15 @@ function matchSegments(pattern: readonly string[], segments: readonly string[]):
   const params = new Map<string, string>();
   for (const [index, expected] of pattern.entries()) {
     const segment = segments[index] ?? "";
-    if (!expected.startsWith("{")) {
-      if (expected !== segment) {
-        return undefined;
-      }
-      continue;
-    }
-    const text = decodeSegment(segment);
-    if (text === undefined || text === "") {
+    const text = segment.includes("%") ? decodeSegment(segment) : segment;
+    if (text === undefined) {
       return undefined;
     }
-    params.set(expected.slice(1, -1), text);
+    if (expected.startsWith("{")) {
+      params.set(expected.slice(1, -1), text);
+    } else if (expected !== text) {
+      return undefined;
+    }
   }
   return params;
 }

@@ -39,6 +39,7 @@ test("a day that was read before makes no wrong clock right", () => {
     "03:04-05Z",
     "03:04:05",
     "03:04:05.6x8Z",
+    "03:04:05z",
   ];
   for (const clock of wrong) {
     assert.equal(parseTimestamp(`2026-01-02T${clock}`), undefined, clock);

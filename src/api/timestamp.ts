@@ -1,6 +1,14 @@
 // RFC 3339 timestamps as protobuf's JSON writes them: UTC, with no fraction or with three digits of it.
 
-const pattern = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
+/** Year 1, Go's time before all times: shown where nothing was ever noted, and sent to say that no time is given. */
+export const neverNoted = -62_135_596_800_000;
+
+/** A time that was asked for; null when none was. */
+export function givenTime(time: number | null): number | null {
+  return time !== null && time < neverNoted + msPerDay ? null : time;
+}
+
+const pattern = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))$/;
 
 /** The form that nearly all have; days above 28 depend on the month. */
 const usual = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{3})?Z$/;

@@ -14,6 +14,8 @@ export interface ClientOptions {
   readonly place: ServerPlace;
   /** Milliseconds until a connection must stand. */
   readonly timeout: number;
+  /** Milliseconds until the whole answer must be there; undefined waits for it. */
+  readonly patience?: number;
   readonly programName: string;
 }
 
@@ -125,9 +127,12 @@ function send(
       );
       response.on("error", (fault) => reject(new CliError(connectionProblem(options, fault))));
     });
-    const late = setTimeout(() => {
+    const giveUp = (): void => {
       request.destroy(Object.assign(new Error("context deadline exceeded"), { code: "ETIMEDOUT" }));
-    }, options.timeout);
+    };
+    const late = setTimeout(giveUp, options.timeout);
+    const impatient = options.patience === undefined ? undefined : setTimeout(giveUp, options.patience);
+    request.once("close", () => clearTimeout(impatient));
     request.once("socket", (socket) => {
       if (socket.connecting) {
         socket.once("connect", () => clearTimeout(late));

@@ -13,9 +13,16 @@ export const identifier: FlagSpec = {
   type: "string",
   about: "node: its id, or its name",
   required: true,
+  completes: "node",
 };
 
-export const ownerName: FlagSpec = { name: "user", short: "u", type: "string", about: "name of the user" };
+export const ownerName: FlagSpec = {
+  name: "user",
+  short: "u",
+  type: "string",
+  about: "name of the user",
+  completes: "user name",
+};
 export const keyId: FlagSpec = { name: "id", short: "i", type: "uint", about: "id of the key" };
 
 export const policyFile: FlagSpec = {
@@ -24,4 +31,5 @@ export const policyFile: FlagSpec = {
   type: "string",
   about: "policy file in HuJSON",
   required: true,
+  completes: "file",
 };

@@ -2,6 +2,22 @@
 // data; what a leaf runs is imported when it is run, so that no command pays for another's code.
 import type { Invocation } from "./invocation.ts";
 
+/** What a value may be, for completion: words of a fixed list, a file, or things that the server knows. */
+export type Completes =
+  | "api key id"
+  | "api key prefix"
+  | "auth id"
+  | "file"
+  | "node"
+  | "party"
+  | "policy id"
+  | "pre-auth key id"
+  | "route"
+  | "tag"
+  | "user id"
+  | "user name"
+  | readonly string[];
+
 export interface FlagSpec {
   readonly name: string;
   /** One letter. */
@@ -10,11 +26,14 @@ export interface FlagSpec {
   readonly type: "string" | "uint" | "int" | "bool" | "list";
   /** What help says of it. */
   readonly about: string;
+  /** What help calls its value, in capitals; without it, by what completes it or by its type. */
+  readonly value?: string;
   /** Shown in help; the command itself applies it. */
   readonly fallback?: string;
   readonly required?: boolean;
   /** Accepted but not shown: older spellings. */
   readonly hidden?: boolean;
+  readonly completes?: Completes;
 }
 
 interface Named {
@@ -30,6 +49,8 @@ export interface Leaf extends Named {
   readonly kind: "leaf";
   /** Positional arguments as help shows them. */
   readonly operands?: string;
+  /** Of each operand. */
+  readonly completes?: readonly Completes[];
   readonly flags?: readonly FlagSpec[];
   /** More than the summary, for its own help. */
   readonly about?: string;
@@ -45,8 +66,14 @@ export interface Group extends Named {
 export type Command = Leaf | Group;
 
 export const globalFlags: readonly FlagSpec[] = [
-  { name: "config", short: "c", type: "string", about: "config file", fallback: "search" },
-  { name: "output", short: "o", type: "string", about: "for programs: json, json-line or yaml" },
+  { name: "config", short: "c", type: "string", about: "config file", fallback: "searched for", completes: "file" },
+  {
+    name: "output",
+    short: "o",
+    type: "string",
+    about: "for programs: json, json-line or yaml",
+    completes: ["json", "json-line", "yaml"],
+  },
   { name: "force", type: "bool", about: "ask nothing" },
   { name: "help", short: "h", type: "bool", about: "help for a command" },
 ];

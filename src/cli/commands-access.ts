@@ -1,4 +1,5 @@
 // The policy, the keys of programs, and the audit log.
+import { areas } from "../api/call.ts";
 import type { FlagSpec, Group } from "./command.ts";
 import { keyId, leaf, policyFile } from "./command-parts.ts";
 
@@ -22,13 +23,17 @@ export const policyCommands: Group = {
     leaf("get", "Print the policy", async (run) => (await policy()).getPolicy(run), {
       aliases: ["show", "view", "fetch"],
       flags: [bypass],
+      examples: ["policy get > policy.hujson"],
     }),
     leaf("set", "Replace the policy", async (run) => (await policy()).setPolicy(run), {
       aliases: ["put", "update"],
       flags: [policyFile, bypass],
+      about: "It says what changes, and at a terminal asks when somebody loses access.",
+      examples: ["policy set --file policy.hujson"],
     }),
     leaf("check", "Check a policy and run its tests", async (run) => (await policy()).checkPolicy(run), {
       flags: [policyFile, bypass],
+      examples: ["policy check --file policy.hujson"],
     }),
     leaf(
       "mode",
@@ -42,6 +47,7 @@ export const policyCommands: Group = {
       async (run) => (await policy()).testPolicy(run),
       {
         flags: [{ ...policyFile, required: false }],
+        examples: ["policy test", "policy test --file policy.hujson"],
       },
     ),
     leaf(
@@ -50,12 +56,20 @@ export const policyCommands: Group = {
       async (run) => (await policyQuestions()).explainPolicy(run),
       {
         operands: "SOURCE DESTINATION[:PORT]",
+        completes: ["party", "party"],
         about: "Both may be a node's name or id, an address, a user, a group or a tag.",
         flags: [
-          { name: "src", type: "string", about: "in place of the first word" },
-          { name: "dst", type: "string", about: "in place of the second word" },
-          { name: "proto", type: "string", about: "protocol: tcp, udp, icmp or a number", fallback: "any" },
-          { name: "ssh", type: "string", about: "ask for SSH as this user, too" },
+          { name: "src", type: "string", about: "in place of the first word", completes: "party" },
+          { name: "dst", type: "string", about: "in place of the second word", completes: "party" },
+          {
+            name: "proto",
+            type: "string",
+            about: "protocol: tcp, udp, icmp or a number",
+            value: "PROTOCOL",
+            fallback: "any",
+            completes: ["tcp", "udp", "icmp"],
+          },
+          { name: "ssh", type: "string", about: "ask for SSH as this user, too", value: "USER" },
           { ...policyFile, about: "ask a draft instead of the policy in force", required: false },
         ],
         examples: ["policy explain alice@example.com db-1:5432", "policy explain laptop db-1 --ssh root"],
@@ -65,17 +79,28 @@ export const policyCommands: Group = {
       "preview",
       "Say what putting a file in force would change",
       async (run) => (await policyQuestions()).previewPolicy(run),
-      { operands: "FILE", flags: [{ ...policyFile, required: false }] },
+      {
+        operands: "FILE",
+        completes: ["file"],
+        flags: [{ ...policyFile, required: false }],
+        examples: ["policy preview policy.hujson"],
+      },
     ),
     leaf("history", "List earlier policies, or print one", async (run) => (await policy()).policyHistory(run), {
       operands: "[ID]",
+      examples: ["policy history", "policy history 3"],
+      completes: ["policy id"],
     }),
     leaf("rollback", "Put an earlier policy in force again", async (run) => (await policy()).rollbackPolicy(run), {
       operands: "ID",
+      examples: ["policy rollback 3"],
+      completes: ["policy id"],
     }),
     leaf("fmt", "Lay a policy out evenly; comments stay", async (run) => (await policy()).formatPolicy(run), {
       aliases: ["format"],
+      examples: ["policy fmt policy.hujson", "policy fmt --write policy.hujson"],
       operands: "[FILE]",
+      completes: ["file"],
       flags: [
         { ...policyFile, required: false },
         { name: "write", short: "w", type: "bool", about: "change the file itself" },
@@ -85,8 +110,8 @@ export const policyCommands: Group = {
 };
 
 const apiKeyChoice: readonly FlagSpec[] = [
-  keyId,
-  { name: "prefix", short: "p", type: "string", about: "prefix of the key" },
+  { ...keyId, completes: "api key id" },
+  { name: "prefix", short: "p", type: "string", about: "prefix of the key", completes: "api key prefix" },
 ];
 
 export const apiKeyCommands: Group = {
@@ -103,22 +128,31 @@ export const apiKeyCommands: Group = {
           short: "e",
           type: "string",
           about: "how long it is good: 30m, 24h, 90d, never",
+          value: "DURATION",
           fallback: "90d",
         },
         { name: "description", type: "string", about: "what it is for" },
-        { name: "scopes", type: "list", about: "read, write, or nodes:read, users:write, …; none is everything" },
+        {
+          name: "scopes",
+          type: "list",
+          about: "read, write, or nodes:read, users:write, …; none is everything",
+          completes: ["read", "write", ...areas.flatMap((area) => [`${area}:read`, `${area}:write`])],
+        },
         { name: "reusable", type: "bool", about: "does nothing", hidden: true },
         { name: "ephemeral", type: "bool", about: "does nothing", hidden: true },
       ],
+      examples: ["apikeys create", "apikeys create --description dashboard --scopes read --expiration never"],
     }),
     leaf("list", "List keys", async (run) => (await keys()).listApiKeys(run), { aliases: ["ls", "show"] }),
     leaf("expire", "End a key now", async (run) => (await keys()).expireApiKey(run), {
       aliases: ["revoke", "exp", "e"],
       flags: apiKeyChoice,
+      examples: ["apikeys expire --id 2"],
     }),
     leaf("delete", "Delete a key", async (run) => (await keys()).deleteApiKey(run), {
       aliases: ["remove", "del"],
       flags: apiKeyChoice,
+      examples: ["apikeys delete --id 2"],
     }),
   ],
 };
@@ -131,6 +165,7 @@ export const auditCommands: Group = {
     leaf("list", "The latest changes", async (run) => (await audit()).listAudit(run), {
       aliases: ["ls", "show"],
       flags: [{ name: "limit", short: "n", type: "uint", about: "how many, at most 1000", fallback: "50" }],
+      examples: ["audit list --limit 10"],
     }),
     leaf(
       "verify",
@@ -138,8 +173,19 @@ export const auditCommands: Group = {
       async (run) => (await audit()).verifyAudit(run),
       {
         flags: [
-          { name: "noted", type: "string", about: "a hash that an earlier verify printed: the log must hold it" },
-          { name: "file", short: "f", type: "string", about: "an exported log, instead of the server's" },
+          {
+            name: "noted",
+            type: "string",
+            about: "a hash that an earlier verify printed: the log must hold it",
+            value: "HASH",
+          },
+          {
+            name: "file",
+            short: "f",
+            type: "string",
+            about: "an exported log, instead of the server's",
+            completes: "file",
+          },
         ],
         examples: ["audit verify", "audit verify --file audit.jsonl"],
       },

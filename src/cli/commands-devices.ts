@@ -9,8 +9,8 @@ const auth = () => import("./commands/auth.ts");
 
 const oldOwner: FlagSpec = { name: "namespace", type: "string", about: "older name of --user", hidden: true };
 const userChoice: readonly FlagSpec[] = [
-  { name: "identifier", short: "i", type: "int", about: "id of the user", fallback: "-1" },
-  { name: "name", short: "n", type: "string", about: "name of the user" },
+  { name: "identifier", short: "i", type: "int", about: "id of the user", completes: "user id" },
+  { name: "name", short: "n", type: "string", about: "name of the user", completes: "user name" },
 ];
 
 export const userCommands: Group = {
@@ -26,13 +26,14 @@ export const userCommands: Group = {
       flags: [
         { name: "display-name", short: "d", type: "string", about: "name to show" },
         { name: "email", short: "e", type: "string", about: "e-mail address" },
-        { name: "picture-url", short: "p", type: "string", about: "URL of a picture" },
+        { name: "picture-url", short: "p", type: "string", about: "URL of a picture", value: "URL" },
       ],
       examples: ["users create alice --display-name Alice"],
     }),
     leaf("list", "List users", async (run) => (await users()).listUsers(run), {
       aliases: ["ls", "show"],
       flags: [...userChoice, { name: "email", short: "e", type: "string", about: "e-mail address" }],
+      examples: ["users list", "users list --name alice --output json"],
     }),
     leaf("rename", "Rename a user", async (run) => (await users()).renameUser(run), {
       aliases: ["mv"],
@@ -46,7 +47,9 @@ export const userCommands: Group = {
           name: "role",
           type: "string",
           about: "owner, admin, it-admin, network-admin, billing-admin, auditor or member",
+          value: "ROLE",
           required: true,
+          completes: ["owner", "admin", "it-admin", "network-admin", "billing-admin", "auditor", "member"],
         },
       ],
       examples: ["users role --name alice --role admin"],
@@ -54,6 +57,7 @@ export const userCommands: Group = {
     leaf("destroy", "Delete a user who owns no nodes", async (run) => (await users()).destroyUser(run), {
       aliases: ["delete"],
       flags: userChoice,
+      examples: ["users destroy --name alice"],
     }),
   ],
 };
@@ -68,20 +72,10 @@ export const nodeCommands: Group = {
     leaf("list", "List nodes, or show one", async (run) => (await nodes()).listNodes(run), {
       aliases: ["ls", "show", "info"],
       operands: "[NODE]",
+      completes: ["node"],
       flags: [{ ...ownerName, about: "only nodes of this user" }, oldOwner, { ...identifier, required: false }],
       examples: ["nodes list --user alice", "nodes show web-1"],
     }),
-    leaf(
-      "register",
-      "Let a waiting machine join (older form of auth register)",
-      async (run) => (await auth()).registerNode(run),
-      {
-        flags: [
-          { ...ownerName, required: true },
-          { name: "key", short: "k", type: "string", about: "auth id from the client's link", required: true },
-        ],
-      },
-    ),
     leaf("rename", "Give a node another name", async (run) => (await nodes()).renameNode(run), {
       operands: "NEW_NAME",
       flags: [identifier],
@@ -89,16 +83,27 @@ export const nodeCommands: Group = {
     }),
     leaf("tag", "Set the tags of a node", async (run) => (await nodes()).tagNode(run), {
       aliases: ["tags", "t"],
-      flags: [identifier, { name: "tags", short: "t", type: "list", about: "tags, separated by commas" }],
+      flags: [
+        identifier,
+        { name: "tags", short: "t", type: "list", about: "tags, separated by commas", completes: "tag" },
+      ],
       examples: ["nodes tag --identifier 3 --tags tag:web,tag:prod"],
     }),
     leaf("expire", "Set or remove the end of a node's key", async (run) => (await nodes()).expireNode(run), {
       aliases: ["logout", "exp", "e"],
       flags: [
         identifier,
-        { name: "expiry", short: "e", type: "string", about: "when, as RFC 3339 or a duration", fallback: "now" },
+        {
+          name: "expiry",
+          short: "e",
+          type: "string",
+          about: "when, as RFC 3339 or a duration",
+          fallback: "now",
+          value: "WHEN",
+        },
         { name: "disable", short: "d", type: "bool", about: "the key never ends" },
       ],
+      examples: ["nodes expire --identifier 3", "nodes expire --identifier 3 --expiry 720h"],
     }),
     leaf("move", "Give a node to another user", async (run) => (await nodes()).moveNode(run), {
       flags: [identifier, { ...ownerName, about: "the new owner: id or name", required: true }],
@@ -107,14 +112,21 @@ export const nodeCommands: Group = {
     leaf("set-addresses", "Give a node other addresses", async (run) => (await nodes()).setAddresses(run), {
       flags: [
         identifier,
-        { name: "ipv4", type: "string", about: "the IPv4 address" },
-        { name: "ipv6", type: "string", about: "the IPv6 address" },
+        { name: "ipv4", type: "string", about: "the IPv4 address", value: "ADDRESS" },
+        { name: "ipv6", type: "string", about: "the IPv6 address", value: "ADDRESS" },
       ],
+      examples: ["nodes set-addresses --identifier 3 --ipv4 100.64.0.30"],
     }),
     leaf("approve-routes", "Set the approved routes of a node", async (run) => (await nodes()).approveRoutes(run), {
       flags: [
         identifier,
-        { name: "routes", short: "r", type: "list", about: "prefixes, separated by commas; none removes all" },
+        {
+          name: "routes",
+          short: "r",
+          type: "list",
+          about: "prefixes, separated by commas; none removes all",
+          completes: "route",
+        },
       ],
       examples: ["nodes approve-routes --identifier 3 --routes 10.0.0.0/24,0.0.0.0/0"],
     }),
@@ -125,6 +137,7 @@ export const nodeCommands: Group = {
         { name: "route", type: "list", about: "older form of approve-routes", hidden: true },
         { name: "routes", short: "r", type: "list", about: "older form of approve-routes", hidden: true },
       ],
+      examples: ["nodes list-routes", "nodes list-routes --identifier 3"],
     }),
     leaf("backfillips", "Give nodes the addresses the prefixes call for", async (run) =>
       (await nodes()).backfillIps(run),
@@ -132,9 +145,31 @@ export const nodeCommands: Group = {
     leaf("delete", "Delete a node", async (run) => (await nodes()).deleteNode(run), {
       aliases: ["del"],
       flags: [identifier],
+      examples: ["nodes delete --identifier 3"],
     }),
+    leaf(
+      "register",
+      "Let a waiting machine join (older form of auth register)",
+      async (run) => (await auth()).registerNode(run),
+      {
+        flags: [
+          { ...ownerName, required: true },
+          {
+            name: "key",
+            short: "k",
+            type: "string",
+            about: "auth id from the client's link",
+            required: true,
+            completes: "auth id",
+          },
+        ],
+        examples: ["nodes register --user alice --key hskey-authreq-…"],
+      },
+    ),
   ],
 };
+
+const preAuthKeyId: FlagSpec = { ...keyId, completes: "pre-auth key id" };
 
 export const preAuthKeyCommands: Group = {
   kind: "group",
@@ -145,7 +180,13 @@ export const preAuthKeyCommands: Group = {
     leaf("create", "Create a key", async (run) => (await keys()).createPreAuthKey(run), {
       aliases: ["c", "new"],
       flags: [
-        { name: "user", short: "u", type: "string", about: "id of the owner", fallback: "0" },
+        {
+          name: "user",
+          short: "u",
+          type: "string",
+          about: "id or name of the owner; none for keys with tags",
+          completes: "user id",
+        },
         { name: "reusable", type: "bool", about: "for more than one device" },
         { name: "ephemeral", type: "bool", about: "devices are deleted when they have gone" },
         {
@@ -153,9 +194,10 @@ export const preAuthKeyCommands: Group = {
           short: "e",
           type: "string",
           about: "how long it is good: 30m, 24h, 90d, never",
+          value: "DURATION",
           fallback: "1h",
         },
-        { name: "tags", type: "list", about: "tags the devices get" },
+        { name: "tags", type: "list", about: "tags the devices get", completes: "tag" },
       ],
       examples: ["preauthkeys create --user 1 --reusable --expiration 24h", "preauthkeys create --tags tag:server"],
     }),
@@ -165,16 +207,24 @@ export const preAuthKeyCommands: Group = {
     }),
     leaf("expire", "End a key now", async (run) => (await keys()).expirePreAuthKey(run), {
       aliases: ["revoke", "exp", "e"],
-      flags: [keyId, { ...ownerName, hidden: true }],
+      flags: [preAuthKeyId, { ...ownerName, hidden: true }],
+      examples: ["preauthkeys expire --id 2"],
     }),
     leaf("delete", "Delete a key", async (run) => (await keys()).deletePreAuthKey(run), {
       aliases: ["del", "rm", "d"],
-      flags: [keyId],
+      flags: [preAuthKeyId],
+      examples: ["preauthkeys delete --id 2"],
     }),
   ],
 };
 
-const authId: FlagSpec = { name: "auth-id", type: "string", about: "id from the link, or the link", required: true };
+const authId: FlagSpec = {
+  name: "auth-id",
+  type: "string",
+  about: "id from the link, or the link",
+  required: true,
+  completes: "auth id",
+};
 
 export const authCommands: Group = {
   kind: "group",
@@ -188,7 +238,11 @@ export const authCommands: Group = {
     leaf("list", "Who waits", async (run) => (await auth()).listWaiting(run), { aliases: ["ls", "show"] }),
     leaf("approve", "Approve a waiting SSH session", async (run) => (await auth()).approveAuth(run), {
       flags: [authId],
+      examples: ["auth approve --auth-id hskey-authreq-…"],
     }),
-    leaf("reject", "Reject who waits", async (run) => (await auth()).rejectAuth(run), { flags: [authId] }),
+    leaf("reject", "Reject who waits", async (run) => (await auth()).rejectAuth(run), {
+      flags: [authId],
+      examples: ["auth reject --auth-id hskey-authreq-…"],
+    }),
   ],
 };

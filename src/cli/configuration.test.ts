@@ -79,11 +79,44 @@ test("doctor config explains every key, for people and for programs", () =>
     assert.ok(findings.some(({ key, kind }) => key === "server_url" && kind === "understood"));
   }));
 
-test("policy mode and the older configdump", () =>
+test("policy mode", () =>
   withConfig(good, async (run) => {
     assert.deepEqual(await run("policy mode"), { code: 0, stdout: "database\n", stderr: "" });
-    const old = await run("configdump");
-    assert.deepEqual([old.code, old.stderr], [0, "note: today's spelling is: doctor config\n"]);
+  }));
+
+const withPassword = `${good}cli:\n  address: control.example.com:50443\n  api_key: hskey-api-very-secret\n`;
+
+test("configdump prints a configuration that gives the same one when it is used", () =>
+  withConfig(withPassword, async (run) => {
+    const { code, stdout } = await run("configdump --with-secrets");
+    assert.equal(code, 0);
+    assert.match(stdout, /^# It holds secrets/m);
+    await withConfig(stdout, async (again) => {
+      const second = await again("configdump --with-secrets");
+      const settings = (text: string): string => text.split("\n").slice(1).join("\n");
+      assert.equal(settings(second.stdout), settings(stdout));
+    });
+    await withConfig((await run("configdump --with-secrets -o json")).stdout, async (again) => {
+      const fromJson = await again("configdump --with-secrets -o json");
+      assert.equal(fromJson.stdout, (await run("configdump --with-secrets -o json")).stdout);
+    });
+  }));
+
+test("configdump keeps secrets to itself unless it is asked for them, and says so", () =>
+  withConfig(withPassword, async (run) => {
+    for (const form of ["", " -o json", " -o yaml"]) {
+      assert.ok(!(await run(`configdump${form}`)).stdout.includes("very-secret"), form);
+    }
+    const { stdout } = await run("dumpConfig");
+    assert.match(stdout, /^# cli\.api_key is set, but left out here: --with-secrets prints it$/m);
+    assert.match(stdout, /^ {2}address: control\.example\.com:50443$/m);
+  }));
+
+test("configdump of a broken configuration says what is wrong and prints nothing", () =>
+  withConfig(good.replace("100.64.0.0/10", "nonsense"), async (run) => {
+    const { code, stdout, stderr } = await run("configdump");
+    assert.deepEqual([code, stdout], [1, ""]);
+    assert.match(stderr, /prefixes\.v4/);
   }));
 
 test("a broken file keeps no command guessing", () =>

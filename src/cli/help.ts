@@ -1,12 +1,13 @@
 // Help texts, made from the tree of commands.
 import { globalFlags } from "./command.ts";
-import type { Command, FlagSpec, Group, Leaf } from "./command.ts";
+import type { Command, Completes, FlagSpec, Group, Leaf } from "./command.ts";
 
 /** Groups of the root's commands, in the order people need them. */
 const sections: readonly (readonly [title: string, names: readonly string[]])[] = [
-  ["Run a server", ["serve", "configtest", "doctor", "health"]],
+  ["Run a server", ["serve", "configtest", "configdump", "doctor", "health"]],
   ["Devices and people", ["users", "preauthkeys", "nodes", "auth"]],
   ["Access", ["policy", "apikeys", "audit"]],
+  ["Data", ["takeover", "db"]],
 ];
 
 /** Ends in a newline. `path` is the command's name from the root. */
@@ -56,16 +57,26 @@ function groupHelp(group: Group, path: readonly string[], programName: string): 
 
 function leafHelp(leaf: Leaf, path: readonly string[], programName: string): string[] {
   const flags = (leaf.flags ?? []).filter((flag) => flag.hidden !== true);
-  const operands = leaf.operands === undefined ? "" : ` ${leaf.operands}`;
   const examples = (leaf.examples ?? []).map((example) => `  ${programName} ${example}`);
   return [
-    leaf.about === undefined ? leaf.summary : `${leaf.summary}\n\n${leaf.about}`,
-    `Usage:\n  ${programName} ${path.join(" ")}${operands}${flags.length > 0 ? " [flags]" : ""}`,
+    leaf.about === undefined ? leaf.summary : `${leaf.summary}\n\n${wrapped(leaf.about, "")}`,
+    `Usage:\n  ${usage(leaf, flags, [programName, ...path])}`,
     ...aliasBlock(leaf),
     ...(examples.length === 0 ? [] : [`Examples:\n${examples.join("\n")}`]),
     ...(flags.length === 0 ? [] : [flagList("Flags", flags)]),
     flagList("Flags everywhere", globalFlags),
   ];
+}
+
+/** With all that the command cannot do without. */
+function usage(leaf: Leaf, flags: readonly FlagSpec[], words: readonly string[]): string {
+  const required = flags.filter((flag) => flag.required === true);
+  return [
+    ...words,
+    ...required.map((flag) => `--${flag.name}${valueName(flag)}`),
+    ...(leaf.operands === undefined ? [] : [leaf.operands]),
+    ...(flags.length > required.length ? ["[flags]"] : []),
+  ].join(" ");
 }
 
 function aliasBlock(command: Command): string[] {
@@ -81,16 +92,69 @@ function commandList(title: string, commands: readonly Command[]): string {
 function flagList(title: string, flags: readonly FlagSpec[]): string {
   const left = flags.map((flag) => {
     const short = flag.short === undefined ? "    " : `-${flag.short}, `;
-    return `  ${short}--${flag.name}${flag.type === "bool" ? "" : ` ${flag.type.toUpperCase()}`}`;
+    return `  ${short}--${flag.name}${valueName(flag)}`;
   });
-  const width = Math.max(...left.map((text) => text.length));
+  // One flag with a very long name does not push the others' words to the edge.
+  const width = Math.max(...left.map((text) => text.length).filter((length) => length <= widestFlag), 0);
   const lines = flags.map((flag, index) => {
     const notes = [
       flag.required === true ? "required" : "",
       flag.fallback === undefined ? "" : `default ${flag.fallback}`,
     ];
     const shown = notes.filter((note) => note !== "").join(", ");
-    return `${(left[index] ?? "").padEnd(width)}  ${flag.about}${shown === "" ? "" : ` (${shown})`}`;
+    const about = wrapped(`${flag.about}${shown === "" ? "" : ` (${shown})`}`, " ".repeat(width + 2));
+    const name = left[index] ?? "";
+    return name.length > widestFlag ? `${name}\n${about}` : name.padEnd(width + 2) + about.slice(width + 2);
   });
   return `${title}:\n${lines.join("\n")}`;
+}
+
+const columns = 80;
+const widestFlag = 36;
+
+const nameOfCompleted: Readonly<Record<Extract<Completes, string>, string>> = {
+  "api key id": "ID",
+  "api key prefix": "PREFIX",
+  "auth id": "ID",
+  file: "FILE",
+  node: "NODE",
+  party: "WHO",
+  "policy id": "ID",
+  "pre-auth key id": "ID",
+  route: "PREFIXES",
+  tag: "TAGS",
+  "user id": "ID",
+  "user name": "USER",
+};
+
+const nameOfType = { string: "TEXT", int: "NUMBER", uint: "NUMBER", list: "LIST" } as const;
+
+/** With a blank before it; "" for flags that are said or not. */
+function valueName({ type, value, completes }: FlagSpec): string {
+  if (type === "bool") {
+    return "";
+  }
+  return ` ${value ?? (typeof completes === "string" ? nameOfCompleted[completes] : nameOfType[type])}`;
+}
+
+/** Broken between words where a line would be too long for a terminal; lines that begin with blanks stay as they are. */
+function wrapped(text: string, indent: string): string {
+  return text
+    .split("\n")
+    .flatMap((line) => (line.startsWith(" ") ? [line] : brokenLines(line, columns - indent.length)))
+    .map((line) => indent + line)
+    .join("\n");
+}
+
+function brokenLines(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) {
+      lines[lines.length - 1] = `${last} ${word}`;
+    } else {
+      lines.push(word);
+    }
+  }
+  return lines;
 }

@@ -39,16 +39,40 @@ function outputStream(stream: NodeJS.WriteStream): OutputStream {
   };
 }
 
-async function readLineFromStdin(): Promise<string | undefined> {
-  const { createInterface } = await import("node:readline");
-  const lines = createInterface({ input: process.stdin, terminal: false });
-  try {
-    for await (const line of lines) {
-      return line;
+/** Read, but of a line after the one that was asked for. */
+let ahead = "";
+
+/** Leaves what follows for the next question, and lets the process end without one. */
+function readLineFromStdin(): Promise<string | undefined> {
+  const { stdin } = process;
+  return new Promise((resolve) => {
+    const settle = (line: string | undefined): void => {
+      stdin.off("data", take).off("end", end).off("error", end);
+      stdin.pause();
+      resolve(line);
+    };
+    const take = (text: string | Buffer): void => {
+      ahead += text.toString();
+      const at = ahead.indexOf("\n");
+      if (at !== -1) {
+        const line = ahead.slice(0, at).replace(/\r$/, "");
+        ahead = ahead.slice(at + 1);
+        settle(line);
+      }
+    };
+    const end = (): void => {
+      const rest = ahead;
+      ahead = "";
+      settle(rest === "" ? undefined : rest);
+    };
+    if (stdin.readableEnded) {
+      end();
+      return;
     }
-    return undefined;
-  } finally {
-    lines.close();
-    process.stdin.destroy();
-  }
+    stdin.setEncoding("utf8").on("data", take).on("end", end).on("error", end);
+    take("");
+    if (stdin.listeners("data").includes(take)) {
+      stdin.resume();
+    }
+  });
 }

@@ -133,7 +133,7 @@ function readFlagWord(command: Command, word: string, next: string | undefined):
 }
 
 /** Before the command is known, a flag takes a value if it does in any command below. */
-function takesValue(command: Command, name: string, isShort: boolean): boolean {
+export function takesValue(command: Command, name: string, isShort: boolean): boolean {
   const global = globalFlags.find((spec) => (isShort ? spec.short : spec.name) === name);
   if (global !== undefined) {
     return global.type !== "bool";
@@ -142,7 +142,7 @@ function takesValue(command: Command, name: string, isShort: boolean): boolean {
   return specs.length === 0 ? command.kind === "group" : specs.some((spec) => spec.type !== "bool");
 }
 
-function flagsBelow(command: Command): readonly FlagSpec[] {
+export function flagsBelow(command: Command): readonly FlagSpec[] {
   return command.kind === "leaf" ? (command.flags ?? []) : command.children.flatMap(flagsBelow);
 }
 

@@ -172,8 +172,15 @@ test("history lists, prints and brings back", () =>
     assert.match(list, /^ID \| Set +\| By +\| Size +\|\n2 +\|.*\| in force\n1 +\|/);
     assert.equal(await outputOf(cli("policy history 1")), `${policy}\n`);
     assert.match((await cli("policy history 9")).stderr, /there is no policy 9/);
-    assert.equal((await cli("policy rollback 1")).stdout, "Policy not changed\n");
-    assert.equal(await outputOf(cli("policy rollback 1 --force")), "Policy updated.\n");
+    const asked = await cli("policy rollback 1");
+    assert.equal(asked.stdout, "Policy not changed\n");
+    const regained = /^Access:\n[^]*laptop → db\n {4}\+ 5432\n[^]*that may do less: 0\.\n/;
+    assert.match(asked.stderr, regained);
+    assert.match(asked.stderr, /less: 0\.\nDo you want to put policy 1 in force again\? \[y\/n\] $/);
+    const forced = await cli("policy rollback 1 --force");
+    assert.deepEqual([forced.code, forced.stdout], [0, "Policy updated.\n"]);
+    assert.match(forced.stderr, regained);
+    assert.match((await cli("policy rollback 1")).stderr, /^Nothing changes\.\nDo you want to put policy 1 in force/);
     assert.equal(await outputOf(cli("policy get")), `${policy}\n`);
     assert.match((await cli("policy rollback x --force")).stderr, /not the number of a policy/);
   }));

@@ -40,7 +40,7 @@ test("users create prints a word for people, the user for programs, with a numer
     );
     done(await cli("user new alice -d Alice -e alice@example.com -p https://example.com/a.png"), "User created\n");
     failed(await cli("users create"), "missing parameters");
-    failed(await cli("users create bob -p nonsense"), /invalid picture URL/);
+    failed(await cli("users create bob -p http://[::1"), /invalid picture URL/);
     failed(
       await cli("users create infra"),
       /^Error: creating user: rpc error: code = Internal desc = creating user: creating user: constraint failed: UNIQUE constraint failed: users\.name \(2067\)/,
@@ -208,6 +208,7 @@ test("a node as JSON has headscale's fields", () =>
       id: 1,
       machine_key: `mkey:${"01".repeat(32)}`,
       node_key: `nodekey:${"01".repeat(32)}`,
+      disco_key: `discokey:${"0".repeat(64)}`,
       ip_addresses: ["100.64.0.1", "fd7a:115c:a1e0::1"],
       name: "web",
       user: { id: 1, name: "infra", created_at: { seconds } },
@@ -293,7 +294,7 @@ test("machines that wait join by auth register, or by the older nodes register w
     assert.match(answer.stderr, /today's spelling is: auth register/);
     failed(
       await cli(["auth", "register", "--user", "infra", "--auth-id", id]),
-      "registering node: rpc error: code = NotFound desc = node not found in registration cache",
+      "registering node: rpc error: code = Unknown desc = node not found in registration cache",
     );
     failed(await cli("auth register"), 'required flag(s) "auth-id", "user" not set');
     failed(await cli(`nodes register -u infra -k nodekey:${"0".repeat(64)}`), /--key takes the auth id/);
@@ -344,7 +345,7 @@ test("policy set, get, check; get writes the text alone whatever the output", ()
     writeFileSync(file, "{ // all\n}");
     failed(
       await cli("policy get"),
-      /^Error: getting policy: rpc error: code = Unknown desc = loading ACL policy: .*acl policy not found/,
+      /^Error: loading ACL policy: rpc error: code = Unknown desc = loading ACL from database: acl policy not found/,
     );
     done(await cli(`policy set -f ${file}`), "Policy updated.\n");
     done(await cli("policy show -o json"), "{ // all\n}\n");
@@ -444,4 +445,21 @@ test("names from machines reach the terminal without their control characters", 
     const { stdout } = await cli("nodes list");
     // oxlint-disable-next-line no-control-regex
     assert.doesNotMatch(stdout, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+  }));
+
+test("help COMMAND is COMMAND --help, and help alone is about everything", () =>
+  inWorld(async ({ cli }) => {
+    for (const words of ["users list", "users", ""]) {
+      const asked = await cli(`help ${words}`.trim());
+      assert.deepEqual(asked, await cli(`${words} --help`.trim()));
+      assert.match(asked.stdout, /Usage:/);
+      assert.equal(asked.code, 0);
+    }
+    failed(await cli("help nonsense"), /unknown command "nonsense"/);
+  }));
+
+test("a failed end of a node's key says which end it was", () =>
+  inWorld(async ({ cli }) => {
+    failed(await cli("nodes expire -i 9"), /^Error: expiring node: /);
+    failed(await cli("nodes expire -i 9 --disable"), /^Error: disabling node expiry: /);
   }));

@@ -22,7 +22,15 @@ export async function runProgram(
   { programName, io, client }: ProgramOptions,
 ): Promise<0 | 1> {
   try {
-    const { command, path, flags, operands, outdated } = parseArguments(commandTree, programName, words);
+    if (words[0] === "__complete" || words[0] === "__completeNoDesc") {
+      const { writeCompletions } = await import("./complete.ts");
+      const described = words[0] === "__complete";
+      await writeCompletions(commandTree, words.slice(1), { io, programName, client, described });
+      return 0;
+    }
+    // `help users list` is another way to say `users list --help`.
+    const asked = words[0] === "help" ? [...words.slice(1), "--help"] : words;
+    const { command, path, flags, operands, outdated } = parseArguments(commandTree, programName, asked);
     for (const { word, today } of outdated) {
       io.stderr.write(`note: "${word}" is called "${today}" today\n`);
     }

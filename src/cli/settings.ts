@@ -4,8 +4,8 @@ import { createClient, remotePlace } from "./client.ts";
 import type { Client } from "./client.ts";
 import type { Io } from "./io.ts";
 
-/** Throws CliError when the configuration cannot be used. */
-export async function connect(configFile: string, io: Io, programName: string): Promise<Client> {
+/** Throws CliError when the configuration cannot be used. `patience`: as of ClientOptions, for the connection too. */
+export async function connect(configFile: string, io: Io, programName: string, patience?: number): Promise<Client> {
   const { loadCliConfig } = await import("../config/cli-config.ts");
   const { config, findings } = await loadCliConfig({ env: io.env, ...(configFile === "" ? {} : { file: configFile }) });
   if (config === undefined) {
@@ -21,5 +21,9 @@ export async function connect(configFile: string, io: Io, programName: string): 
     address === ""
       ? ({ kind: "socket", path: config.unixSocket } as const)
       : remotePlace(address, apiKey, insecure, programName);
-  return createClient({ place, timeout, programName });
+  return createClient({
+    place,
+    programName,
+    ...(patience === undefined ? { timeout } : { timeout: Math.min(timeout, patience), patience }),
+  });
 }

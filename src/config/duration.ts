@@ -66,3 +66,22 @@ export function formatGoDuration(milliseconds: number): string {
 function trim(value: number): string {
   return String(Number(value.toFixed(9)));
 }
+
+const prometheusUnits: readonly (readonly [unit: string, size: number])[] = [
+  ["d", day],
+  ["h", 3_600_000],
+  ["m", 60_000],
+  ["s", 1000],
+  ["ms", 1],
+];
+
+/** Prometheus' form: "180d", "1h30m", "0". Of whole milliseconds. */
+export function formatPrometheusDuration(milliseconds: number): string {
+  let rest = milliseconds;
+  const parts = prometheusUnits.map(([unit, size]) => {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    return count === 0 ? "" : `${count}${unit}`;
+  });
+  return parts.join("") || "0";
+}

@@ -68,7 +68,11 @@ function secret(name: string, doc: string): SetKey<string> {
   return { ...key(name, text, "", doc), secret: true };
 }
 
-function unused(name: string, type: string, doc: string): KeySpec<unknown> {
+interface UnusedKey extends KeySpec<unknown> {
+  readonly noEffect: true;
+}
+
+function unused(name: string, type: string, doc: string): UnusedKey {
   const reader: Reader<unknown> = {
     type,
     read: (raw) => ({ ok: true, value: raw }),
@@ -478,7 +482,7 @@ export const keys = {
 export const allKeys: readonly KeySpec<unknown>[] = Object.values(keys);
 
 /** Set by everybody who began with headscale's example, and harmless: the warning about the others says enough. */
-const harmless = new Set(["oidc.enabled", "tls_letsencrypt_cache_dir"]);
+const harmless = new Set(["oidc.enabled", "acme_url", "acme_email", "tls_letsencrypt_cache_dir"]);
 
 /**
  * Understood, but this version does nothing with them yet: a value other than the default is warned about. Whoever

@@ -203,7 +203,7 @@ export const fileMode: Reader<number> = plain(
     /^(0o)?[0-7]{1,4}$/.test(text)
       ? good(Number.parseInt(text.replace(/^0o/, ""), 8))
       : good(0o700, `${key}: "${text}" is not an octal file mode such as 0770: using 0700`),
-  (value) => `0${value.toString(8)}`,
+  (value) => (value > 0o777 ? value.toString(8) : `0${value.toString(8)}`),
 );
 
 const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];

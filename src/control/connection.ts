@@ -10,18 +10,14 @@ import type { SessionKeys } from "../wire/noise.ts";
 import { RecordReader } from "../wire/record.ts";
 import { BodyBuffer, type BodyBudget } from "./body-buffer.ts";
 import type { EdgeReply } from "./edge-link.ts";
+import { MapStream } from "./map-stream.ts";
 import { replyHead } from "./reply-head.ts";
+import { pooledFrom, type SealBuffers, sealStep } from "./seal-buffers.ts";
 import { SealingQueue } from "./sealing-queue.ts";
 import type { Transport } from "./transport.ts";
 
 /** Largest request body. */
 export const maxBody = 1024 * 1024;
-/** Bytes sealed in one go; a socket holds about as much before it is full. */
-const sealStep = 65_536;
-/** A session with more unsent bytes is blocked … */
-const blockedAbove = 262_144;
-/** … until it has fewer than this. */
-const drainedBelow = 32_768;
 /** Unsent bytes that no well-behaved client can cause. */
 const cutAbove = 64 * 1024 * 1024;
 
@@ -41,6 +37,8 @@ export interface ConnectionOwner {
   overflowed(connection: Connection): void;
   /** There is something to write; `flush` is to be called soon. */
   dirty(connection: Connection): void;
+  /** There is something to write that may wait some milliseconds for what follows it. */
+  patient(connection: Connection): void;
   closed(connection: Connection): void;
   /** Who pays for the memory of a request's body. */
   bodyBudget(connection: Connection): BodyBudget;
@@ -57,14 +55,7 @@ interface Waiting {
 }
 interface Streaming {
   readonly kind: "streaming";
-  readonly session: SessionId;
-  readonly queue: MapMessage[];
-  /** Bytes of the first message that have been written. */
-  written: number;
-  /** Bytes of the queue not yet written. */
-  unsent: number;
-  blocked: boolean;
-  ending: boolean;
+  readonly map: MapStream;
 }
 type StreamState = Receiving | Waiting | Streaming;
 
@@ -77,6 +68,7 @@ export interface ConnectionOptions {
   readonly owner: ConnectionOwner;
   /** Milliseconds on a clock that does not go back. */
   readonly now: () => number;
+  readonly buffers: SealBuffers;
 }
 
 export class Connection implements ServerEvents {
@@ -95,12 +87,15 @@ export class Connection implements ServerEvents {
   readonly #transport: Transport;
   readonly #owner: ConnectionOwner;
   readonly #now: () => number;
+  readonly #buffers: SealBuffers;
   readonly #reader: RecordReader;
   readonly #output: SealingQueue;
   readonly #h2: H2Server;
   readonly #streams = new Map<number, StreamState>();
   #full = false;
   #dirty = false;
+  /** A request came up whole in the bytes under way. */
+  #answering = false;
   #state: "open" | "ending" | "closed" = "open";
 
   constructor(options: ConnectionOptions) {
@@ -110,6 +105,7 @@ export class Connection implements ServerEvents {
     this.#transport = options.transport;
     this.#owner = options.owner;
     this.#now = options.now;
+    this.#buffers = options.buffers;
     this.openedAt = this.heardAt = this.progressAt = options.now();
     this.#reader = new RecordReader(options.keys.receiveKey);
     this.#output = new SealingQueue(options.keys.sendKey);
@@ -153,7 +149,7 @@ export class Connection implements ServerEvents {
       return true;
     }
     for (const state of this.#streams.values()) {
-      if (state.kind === "streaming" && state.unsent > 0) {
+      if (state.kind === "streaming" && state.map.unsent > 0) {
         return true;
       }
     }
@@ -177,7 +173,13 @@ export class Connection implements ServerEvents {
       this.destroy();
       return;
     }
-    this.#markDirty();
+    if (this.#answering) {
+      // Acknowledgements of what brought a request leave with the answer, in one write.
+      this.#answering = false;
+      this.#owner.patient(this);
+    } else {
+      this.#markDirty();
+    }
   }
 
   request(stream: number, head: RequestHead): void {
@@ -214,6 +216,7 @@ export class Connection implements ServerEvents {
     }
     this.#streams.set(stream, { kind: "waiting" });
     const body = state.body.take();
+    this.#answering = true;
     this.#owner.request(this, stream, state.head, body);
   }
 
@@ -224,7 +227,7 @@ export class Connection implements ServerEvents {
   writable(stream: number): void {
     const state = this.#streams.get(stream);
     if (state?.kind === "streaming") {
-      this.#pump(stream, state);
+      this.#pump(stream, state.map);
     }
   }
 
@@ -234,6 +237,7 @@ export class Connection implements ServerEvents {
     this.#h2.finish(stream, replyHead(status, "text/plain; charset=utf-8"), { chunks: [body], length: body.length });
     // The client need not send the rest.
     this.#h2.reset(stream, errorCodes.noError);
+    this.#markDirty();
   }
 
   #forget(stream: number): void {
@@ -249,7 +253,7 @@ export class Connection implements ServerEvents {
         this.#owner.streamGone(this, stream);
         return;
       case "streaming":
-        this.#owner.sessionGone(state.session);
+        this.#owner.sessionGone(state.map.session);
         return;
     }
   }
@@ -273,15 +277,7 @@ export class Connection implements ServerEvents {
     if (this.#streams.get(stream)?.kind !== "waiting") {
       return false;
     }
-    this.#streams.set(stream, {
-      kind: "streaming",
-      session,
-      queue: [],
-      written: 0,
-      unsent: 0,
-      blocked: false,
-      ending: false,
-    });
+    this.#streams.set(stream, { kind: "streaming", map: new MapStream(session) });
     this.#h2.writeHead(stream, replyHead(200, "application/json"), false);
     this.#markDirty();
     return true;
@@ -290,21 +286,20 @@ export class Connection implements ServerEvents {
   /** True when nothing stands in the message's way: it leaves with the next `flush`. */
   deliver(stream: number, message: MapMessage): boolean {
     const state = this.#streams.get(stream);
-    if (state?.kind !== "streaming" || state.ending) {
+    if (state?.kind !== "streaming" || state.map.ending) {
       return false;
     }
-    const writable = !this.#full && state.unsent === 0;
+    const { map } = state;
+    const writable = !this.#full && map.unsent === 0;
     if (!this.waitsForClient) {
       this.progressAt = this.#now();
     }
-    state.queue.push(message);
-    state.unsent += message.length;
-    this.#pump(stream, state);
-    const held = state.unsent + this.#unwritten;
-    if (held > cutAbove) {
+    map.push(message);
+    this.#pump(stream, map);
+    if (map.unsent + this.#unwritten > cutAbove) {
       this.#owner.overflowed(this);
-    } else if (held > blockedAbove) {
-      this.#block(state);
+    } else if (map.becomesBlocked(this.#unwritten)) {
+      this.#owner.blocked(map.session);
     }
     this.#markDirty();
     return writable;
@@ -312,46 +307,24 @@ export class Connection implements ServerEvents {
 
   endSession(stream: number): void {
     const state = this.#streams.get(stream);
-    if (state?.kind === "streaming" && !state.ending) {
-      state.ending = true;
-      this.#pump(stream, state);
+    if (state?.kind === "streaming" && !state.map.ending) {
+      state.map.ending = true;
+      this.#pump(stream, state.map);
       this.#markDirty();
     }
   }
 
-  #block(state: Streaming): void {
-    if (!state.blocked) {
-      state.blocked = true;
-      this.#owner.blocked(state.session);
+  /** Moves as much of what waits as the windows let out into the HTTP/2 output. */
+  #pump(stream: number, map: MapStream): void {
+    if (map.pump(this.#h2, stream) > 0) {
+      this.progressAt = this.#now();
     }
-  }
-
-  /** Moves as much of the queue as the windows let out into the HTTP/2 output. */
-  #pump(stream: number, state: Streaming): void {
-    let message = state.queue[0];
-    while (message !== undefined) {
-      const taken = this.#h2.writeData(stream, message, state.written, false);
-      if (taken < 0) {
-        return;
-      }
-      state.written += taken;
-      state.unsent -= taken;
-      if (taken > 0) {
-        this.progressAt = this.#now();
-      }
-      if (state.written < message.length) {
-        return;
-      }
-      state.queue.shift();
-      state.written = 0;
-      message = state.queue[0];
-    }
-    if (state.ending) {
+    if (map.ending && map.unsent === 0) {
       this.#streams.delete(stream);
       this.#h2.finishBody(stream, { chunks: [], length: 0 });
       // The client has more to say on this stream only by mistake.
       this.#h2.reset(stream, errorCodes.noError);
-      this.#owner.sessionGone(state.session);
+      this.#owner.sessionGone(map.session);
     }
   }
 
@@ -359,6 +332,13 @@ export class Connection implements ServerEvents {
     if (!this.#dirty && this.#state !== "closed") {
       this.#dirty = true;
       this.#owner.dirty(this);
+    }
+  }
+
+  /** Nothing came that the acknowledgements could leave with. */
+  settle(): void {
+    if (this.#unwritten > 0) {
+      this.#markDirty();
     }
   }
 
@@ -370,7 +350,8 @@ export class Connection implements ServerEvents {
     }
     this.#output.take(this.#h2.output);
     while (!this.#full) {
-      const sealed = this.#output.seal(sealStep);
+      const pooled = this.#output.length >= pooledFrom ? this.#buffers.take() : undefined;
+      const sealed = this.#output.seal(sealStep, pooled);
       if (sealed === undefined) {
         break;
       }
@@ -378,7 +359,10 @@ export class Connection implements ServerEvents {
         this.destroy();
         return;
       }
-      this.#full = !this.#transport.write(sealed);
+      this.#full = !this.#transport.write(
+        sealed,
+        pooled === undefined ? undefined : () => this.#buffers.giveBack(pooled),
+      );
       this.progressAt = this.#now();
     }
     if (!this.#full) {
@@ -391,9 +375,8 @@ export class Connection implements ServerEvents {
 
   #tellDrained(): void {
     for (const state of this.#streams.values()) {
-      if (state.kind === "streaming" && state.blocked && state.unsent + this.#unwritten < drainedBelow) {
-        state.blocked = false;
-        this.#owner.drained(state.session);
+      if (state.kind === "streaming" && state.map.becomesDrained(this.#unwritten)) {
+        this.#owner.drained(state.map.session);
       }
     }
   }
@@ -405,7 +388,6 @@ export class Connection implements ServerEvents {
     for (const [stream, state] of this.#streams) {
       if (state.kind === "receiving" && state.startedAt < before) {
         this.#refuse(stream, 408, "the request body took too long");
-        this.#markDirty();
       }
     }
   }

@@ -236,6 +236,37 @@ test("guessing auth keys is slowed down, in the way that the client's version un
   );
 });
 
+test("when too many join at once the rest are told when to come back, and then get in", async (context) => {
+  let ready = Promise.resolve();
+  const rig = await startRig(context, { mostJoining: 2, beforeCommit: () => ready });
+  const authKey = await rig.authKey({ reusable: true });
+  const join = async (version: number, nodeKey = generatePrivateKey(), machine = generatePrivateKey()) => {
+    const client = await rig.connect(machine, version);
+    const body = registerBody(nodeKey, { Version: version, Auth: { AuthKey: authKey } });
+    return { again: () => client.request("POST", "/machine/register", body) };
+  };
+  const machines = await Promise.all([142, 142, 142, 130].map((version) => join(version)));
+  const { promise: slow, resolve: stored } = Promise.withResolvers<void>();
+  ready = slow;
+  const [first, second, third, fourth] = machines;
+  assert.ok(first !== undefined && second !== undefined && third !== undefined && fourth !== undefined);
+  const requests = rig.counters.requests;
+  const early = [first.again(), second.again()];
+  await rig.settle(() => rig.counters.requests === requests + 2);
+  const late = await third.again();
+  assert.equal(late.status, 429);
+  const seconds = Number(late.headers.get("retry-after"));
+  assert.ok(seconds >= 3 && seconds <= 6, `come back after ${seconds} s`);
+  assert.equal((await fourth.again()).status, 503, "a client that does not know 429");
+  stored();
+  assert.deepEqual(
+    (await Promise.all(early)).map(({ status }) => status),
+    [200, 200],
+  );
+  assert.deepEqual([(await third.again()).status, (await fourth.again()).status], [200, 200]);
+  assert.equal(rig.tailnet.nodes().length, 4);
+});
+
 test("a flood of logins does not push out the one that a person is about to approve", async (context) => {
   const rig = await startRig(context);
   const client = await rig.connect();

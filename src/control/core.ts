@@ -30,7 +30,12 @@ export interface ControlCoreOptions {
   readonly counters: ControlCounters;
   /** No slash at the end. */
   readonly serverUrl: string;
+  /** Machines that may join with a key at the same time. */
+  readonly mostJoining?: number;
 }
+
+/** A second's work or two. */
+const mostJoining = 2000;
 
 export interface ControlCore {
   /** Registers an edge; what it returns is what the edge calls. */
@@ -69,6 +74,7 @@ export function createControlCore(options: ControlCoreOptions): ControlCore {
     refusalLines,
     perMachine: createRateLimit({ clock, burst: 20, perSecond: 1 / 3 }),
     perSource: createRateLimit({ clock, burst: 300, perSecond: 5 }),
+    joining: { count: 0, most: options.mostJoining ?? mostJoining },
   };
   const mapRoom = { tailnet, netmap, log, refusalLines };
   const sshRoom = { tailnet, pending, clock, log, serverUrl, approvals: new Map<string, number>() };

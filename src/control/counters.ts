@@ -4,8 +4,12 @@ import { createLatency, type Latency } from "./latency.ts";
 export interface ControlCounters {
   connectionsOpened: number;
   connectionsOpen: number;
-  /** Handshakes that failed, timed out or were refused. */
+  /** Handshakes that failed, and connections on which no request followed. */
   handshakesFailed: number;
+  /** Clients that waited for a handshake and were sent away: for too long, or too many did. */
+  handshakesTurnedAway: number;
+  /** Clients that gave up while they waited for a handshake. */
+  handshakesAbandoned: number;
   requests: number;
   /** Requests that were answered with a refusal, by HTTP status or in a register response. */
   requestsRefused: number;
@@ -29,6 +33,8 @@ export function createControlCounters(): ControlCounters {
     connectionsOpened: 0,
     connectionsOpen: 0,
     handshakesFailed: 0,
+    handshakesTurnedAway: 0,
+    handshakesAbandoned: 0,
     requests: 0,
     requestsRefused: 0,
     registrations: 0,

@@ -22,6 +22,8 @@ export interface EdgeThreadData {
   /** Unix socket of the main thread's listener. */
   readonly backend: string;
   readonly firstRequest: number;
+  /** Of admission.ts. */
+  readonly bounds: { readonly silent: number; readonly asking: number };
 }
 
 export type ToThread = { readonly down: readonly Down[] } | { readonly stop: number };
@@ -53,7 +55,7 @@ async function run(port: NonNullable<typeof parentPort>, data: EdgeThreadData): 
   const receive = createPortReceiver(edge);
   const { trustedProxies, backend } = data;
   const noiseKey = privateKeyFromRaw(data.noiseKey);
-  const ts2021 = createTs2021({ noiseKey, edge, clock, log, counters, trustedProxies });
+  const ts2021 = createTs2021({ noiseKey, edge, clock, log, counters, trustedProxies, bounds: data.bounds });
   const listener = createListener({
     handlers: [proxyRequests(backend)],
     upgrades: new Map([

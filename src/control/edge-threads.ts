@@ -36,7 +36,9 @@ export class EdgeListenError extends Error {
   }
 }
 
-/** A thread that dies at once again waits this long. */
+/** What the threads are called, for whoever looks at the process. */
+export const edgeThreadName = "edge";
+/** One that ends sooner than that after its start is not started anew at once, but this much later. */
 const restartAfterMs = 1000;
 /** Room for the request numbers of each start. */
 const requestsPerStart = 2 ** 36;
@@ -86,7 +88,9 @@ function startThread(options: EdgeThreadsOptions, data: Omit<EdgeThreadData, "fi
 
   function start(): void {
     starts++;
+    const startedAt = performance.now();
     const own = new Worker(threadFile(), {
+      name: edgeThreadName,
       workerData: { ...data, firstRequest: starts * requestsPerStart } satisfies EdgeThreadData,
       // Node's options are the main thread's; some of them no thread can start with.
       execArgv: [],
@@ -104,7 +108,8 @@ function startThread(options: EdgeThreadsOptions, data: Omit<EdgeThreadData, "fi
         count({ connectionsOpen: 0 });
         if (!stopping) {
           log.error({}, "an edge thread ended; its clients reconnect to a fresh one");
-          setTimeout(() => (stopping ? undefined : start()), restartAfterMs).unref();
+          const wait = performance.now() - startedAt < restartAfterMs ? restartAfterMs : 0;
+          setTimeout(() => (stopping ? undefined : start()), wait).unref();
         }
         resolve();
       });
@@ -121,7 +126,10 @@ function startThread(options: EdgeThreadsOptions, data: Omit<EdgeThreadData, "fi
     } else if ("listening" in message) {
       settle?.resolve(message.listening);
     } else if ("failed" in message) {
+      log.error({ code: message.failed.code }, `an edge thread cannot listen: ${message.failed.text}`);
       settle?.reject(new EdgeListenError(message.failed.code, message.failed.text));
+      // Of a thread that follows a lost one nobody waits for this; it is tried again.
+      void worker?.terminate();
     }
   }
 

@@ -2,120 +2,19 @@
 // clients cannot do.
 import assert from "node:assert/strict";
 import { type ClientHttp2Session, connect as http2Connect } from "node:http2";
-import { connect as tcpConnect } from "node:net";
+import { connect as tcpConnect, type Socket } from "node:net";
 import { once } from "node:events";
 import { test, type TestContext } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { Duplex } from "node:stream";
-import { MessageChannel } from "node:worker_threads";
 import { WebSocket, createWebSocketStream } from "ws";
-import { createManualClock } from "../identity/manual-clock.test-data.ts";
 import { generatePrivateKey, type PrivateKey } from "../wire/keys.ts";
 import { responseLength, startHandshake } from "../wire/noise.ts";
 import { maxPlaintextLength, RecordReader, RecordWriter } from "../wire/record.ts";
-import { createControlCounters } from "./counters.ts";
 import { latencyBounds } from "./latency.ts";
-import { createEdge, type Edge, type EdgeLimits } from "./edge.ts";
-import type { EdgeEvents, EdgeLink, EdgeRequest } from "./edge-link.ts";
-import { createPortEvents, createPortLink, createPortReceiver, type Down, type Up } from "./edge-port.ts";
-import { createListener } from "./listener.ts";
-import { silentLog } from "./log.ts";
+import { edgeRig, message, seams, until } from "./edge-rig.test-data.ts";
 import { connectNoise, type NoiseClient, upgrade } from "./noise-client.test-data.ts";
 import { textReply } from "./reply.ts";
-import { createTs2021 } from "./ts2021.ts";
-
-/** An edge whose core sits in the same thread, or on the other side of a MessagePort. */
-type Seam = "inline" | "port";
-
-interface RigOptions extends Partial<EdgeLimits> {
-  readonly headersTimeoutMs?: number;
-  readonly seam?: Seam;
-}
-
-/** Connects core and edge over a port; what the core calls is returned. */
-function overPort(context: TestContext, edge: Edge, events: EdgeEvents): EdgeLink {
-  const { port1, port2 } = new MessageChannel();
-  const link = createPortLink(
-    () => port1,
-    () => events,
-  );
-  port1.on("message", (message: { up: readonly Up[] }) => link.received(message.up));
-  const receive = createPortReceiver(edge);
-  port2.on("message", (message: { down: readonly Down[] }) => receive(message.down));
-  edge.connect(createPortEvents(port2));
-  context.after(() => port1.close());
-  return link;
-}
-
-async function edgeRig(context: TestContext, options: RigOptions = {}) {
-  const { headersTimeoutMs = 10_000, seam = "inline", ...limits } = options;
-  const clock = createManualClock();
-  const counters = createControlCounters();
-  const noiseKey = generatePrivateKey();
-  const edge = createEdge({ clock, log: silentLog, counters, limits });
-  const seen: string[] = [];
-  const requests: EdgeRequest[] = [];
-  const rig = {
-    clock,
-    counters,
-    link: edge as EdgeLink,
-    noiseKey,
-    seen,
-    requests,
-    port: 0,
-    /** What the core does with a request; by default it says what it got. */
-    answer: (request: EdgeRequest): void =>
-      rig.link.reply(
-        request.id,
-        textReply(200, `${request.method} ${request.path} ${request.body.length} ${request.capVersion}`),
-      ),
-    connect: (machine = generatePrivateKey()): Promise<NoiseClient> =>
-      connectNoise({ port: rig.port, serverKey: noiseKey.publicRaw, machine }),
-  };
-  const events: EdgeEvents = {
-    request(request) {
-      requests.push(request);
-      rig.answer(request);
-    },
-    cancelled: (id) => seen.push(`cancelled ${id}`),
-    blocked: (session) => seen.push(`blocked ${session}`),
-    drained: (session) => seen.push(`drained ${session}`),
-    closed: (session) => seen.push(`closed ${session}`),
-  };
-  if (seam === "port") {
-    rig.link = overPort(context, edge, events);
-  } else {
-    edge.connect(events);
-  }
-  const ts2021 = createTs2021({ noiseKey, edge, clock, log: silentLog, counters, trustedProxies: [] });
-  const listener = createListener({
-    handlers: [],
-    upgrades: new Map([["/ts2021", (...args) => ts2021.upgrade(...args)]]),
-    log: silentLog,
-    headersTimeoutMs,
-  });
-  rig.port = (await listener.listen("127.0.0.1", 0)).port;
-  context.after(async () => {
-    const stopped = edge.stop(0);
-    clock.advance(1);
-    await stopped;
-    listener.close();
-  });
-  return rig;
-}
-
-const seams: readonly Seam[] = ["inline", "port"];
-
-/** Waits for a condition that sockets bring about. */
-async function until(condition: () => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 20_000; attempt++) {
-    if (condition()) {
-      return;
-    }
-    await turn();
-  }
-  assert.fail(`never came true: ${condition.toString()}`);
-}
 
 for (const seam of seams) {
   test(`a request comes up whole, with the machine key that the handshake proved (${seam})`, async (context) => {
@@ -170,6 +69,61 @@ test("a server of another key gets nowhere: the protocol is switched and the con
   );
   assert.equal(rig.counters.handshakesFailed, 1);
   assert.equal(rig.counters.connectionsOpened, 0);
+});
+
+/** The bytes of an upgrade request, as a client sends them. */
+function upgradeRequest(serverKey: Uint8Array): string {
+  const started = startHandshake({ version: 142, machineKey: generatePrivateKey(), serverPublic: serverKey });
+  assert.ok(started.ok);
+  return (
+    "POST /ts2021 HTTP/1.1\r\nHost: x\r\nUpgrade: tailscale-control-protocol\r\nConnection: upgrade\r\n" +
+    `X-Tailscale-Handshake: ${Buffer.from(started.initiation).toString("base64")}\r\n\r\n`
+  );
+}
+
+test("no handshake is done for a client that gave up while it waited, however it left", async (context) => {
+  const rig = await edgeRig(context, { silent: 1 });
+  const served = await rig.connect();
+  const leave: ((socket: Socket) => unknown)[] = [
+    (socket) => socket.end(),
+    (socket) => socket.resetAndDestroy(),
+    (socket) => socket.destroy(),
+  ];
+  for (const [index, go] of leave.entries()) {
+    const socket = tcpConnect(rig.port, "127.0.0.1");
+    await once(socket, "connect");
+    socket.write(upgradeRequest(rig.noiseKey.publicRaw));
+    await until(() => rig.waiting() === index + 1);
+    go(socket);
+  }
+  const patient = rig.connect();
+  await until(() => rig.waiting() === leave.length + 1);
+  assert.equal(rig.counters.connectionsOpened, 1);
+  await served.request("GET", "/machine/whoami");
+  await patient;
+  assert.equal(rig.counters.connectionsOpened, 2);
+  assert.equal(rig.counters.handshakesAbandoned, leave.length);
+});
+
+test("a client that waited for too long is told to come again, natively and as a browser", async (context) => {
+  const rig = await edgeRig(context, { silent: 1 });
+  await rig.connect();
+  const socket = tcpConnect(rig.port, "127.0.0.1");
+  socket.write(upgradeRequest(rig.noiseKey.publicRaw));
+  const browser = new WebSocket(`ws://127.0.0.1:${rig.port}/ts2021?X-Tailscale-Handshake=${"A".repeat(135)}%3D`, [
+    "tailscale-control-protocol",
+  ]);
+  const closed = once(browser, "close");
+  await once(browser, "open");
+  await until(() => rig.waiting() === 2);
+  rig.clock.advance(8100);
+  const parts: Buffer[] = [];
+  for await (const part of socket) {
+    parts.push(part as Buffer);
+  }
+  assert.match(Buffer.concat(parts).toString(), /^HTTP\/1\.1 503 Service Unavailable\r\n.*retry-after: 1\r\n/s);
+  assert.equal((await closed)[0], 1013);
+  assert.deepEqual([rig.counters.handshakesTurnedAway, rig.counters.connectionsOpened], [2, 1]);
 });
 
 test("malformed upgrades are told what is missing", async (context) => {
@@ -371,13 +325,6 @@ for (const seam of seams) {
   });
 }
 
-function message(json: unknown): { chunks: Uint8Array[]; length: number } {
-  const body = Buffer.from(JSON.stringify(json));
-  const head = Buffer.alloc(4);
-  head.writeUInt32LE(body.length);
-  return { chunks: [head, body], length: 4 + body.length };
-}
-
 for (const seam of seams) {
   test(`map messages reach the session in order, and its end follows the last one (${seam})`, async (context) => {
     const rig = await edgeRig(context, { seam });
@@ -418,7 +365,7 @@ for (const seam of seams) {
       assert.deepEqual(await stream.next(), { n: 1 });
     }
     const { counts, sum } = rig.counters.propagation;
-    const bucket = latencyBounds.indexOf(0.05);
+    const bucket = latencyBounds.indexOf(0.03);
     assert.deepEqual(
       counts,
       counts.map((_, index) => (index === bucket ? 3 : 0)),

@@ -5,14 +5,16 @@ import type { MapMessage, SessionId } from "../netmap/contract.ts";
 import type { RequestHead } from "../wire/h2-server.ts";
 import type { MachineKey } from "../wire/ids.ts";
 import type { SessionKeys } from "../wire/noise.ts";
+import type { Ticket } from "./admission.ts";
 import { type BodyBudget, createBodyPool, createBodyShare } from "./body-buffer.ts";
 import { sourceOf } from "./client-address.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
 import type { ControlCounters } from "./counters.ts";
 import type { EdgeEvents, EdgeLink, EdgeReply, RequestId } from "./edge-link.ts";
-import { observeLatency } from "./latency.ts";
 import { type Log, shortKey } from "./log.ts";
+import { createSealBuffers } from "./seal-buffers.ts";
 import type { Transport } from "./transport.ts";
+import { createWriteTurns } from "./write-turns.ts";
 
 export interface EdgeLimits {
   /** Connections of one machine key; honest clients have up to three. */
@@ -61,6 +63,8 @@ export interface NewConnection {
   readonly source: string;
   /** Written before anything else. */
   readonly greeting: Uint8Array;
+  /** Given back when the connection's first request is answered, or it ends. */
+  readonly ticket: Ticket;
 }
 
 export interface Edge extends EdgeLink {
@@ -95,31 +99,20 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
   const requests = new Map<RequestId, Place>();
   const requestOf = new Map<Connection, Map<number, RequestId>>();
   const sessions = new Map<SessionId, Place>();
+  /** Of connections that have no answer yet. */
+  const tickets = new Map<Connection, Ticket>();
+  const buffers = createSealBuffers();
   let lastRequest = firstRequest;
-  let dirty: Connection[] = [];
-  /** News in `dirty`, and to how many sessions. */
-  let news: { readonly acceptedAt: number; readonly sessions: number }[] = [];
+  const writes = createWriteTurns(clock, counters);
   let events: EdgeEvents | undefined;
   let whenEmpty: (() => void) | undefined;
   let cancelSweep = clock.after(sweepMs, sweep);
-
-  function flushDirty(): void {
-    const batch = dirty;
-    dirty = [];
-    for (const connection of batch) {
-      connection.flush();
-    }
-    const now = clock.now();
-    for (const { acceptedAt, sessions: count } of news) {
-      observeLatency(counters.propagation, (now - acceptedAt) / 1000, count);
-    }
-    news = [];
-  }
 
   const owner: ConnectionOwner = {
     bodyBudget: (connection) =>
       connection.known ? knownBodies : (strangers.get(sourceOf(connection.source))?.bodies ?? strangerBodies),
     request(connection, stream, head: RequestHead, body) {
+      tickets.get(connection)?.spoke();
       lastRequest++;
       const id: RequestId = lastRequest;
       requests.set(id, { connection, stream });
@@ -149,15 +142,12 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
     blocked: (session) => events?.blocked(session),
     drained: (session) => events?.drained(session),
     overflowed: cut,
-    dirty(connection) {
-      // What the same turn adds leaves in the same write.
-      if (dirty.push(connection) === 1) {
-        process.nextTick(flushDirty);
-      }
-    },
+    dirty: (connection) => writes.add(connection),
+    patient: (connection) => writes.addPatient(connection),
     closed(connection) {
       connections.delete(connection);
       requestOf.delete(connection);
+      giveTicketBack(connection);
       leave(byMachine, connection.machineKey, connection);
       if (!connection.known) {
         forgetStranger(connection);
@@ -197,9 +187,15 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
     }
   }
 
+  function giveTicketBack(connection: Connection): void {
+    tickets.get(connection)?.served();
+    tickets.delete(connection);
+  }
+
   function takeRequest(id: RequestId): Place | undefined {
     const place = requests.get(id);
     if (place !== undefined) {
+      giveTicketBack(place.connection);
       requests.delete(id);
       requestOf.get(place.connection)?.delete(place.stream);
     }
@@ -264,9 +260,10 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
     connect(given) {
       events = given;
     },
-    accept({ greeting, ...rest }) {
-      const connection = new Connection({ ...rest, owner, now: () => clock.elapsed() });
+    accept({ greeting, ticket, ...rest }) {
+      const connection = new Connection({ ...rest, owner, buffers, now: () => clock.elapsed() });
       connections.add(connection);
+      tickets.set(connection, ticket);
       requestOf.set(connection, new Map());
       enter(byMachine, connection.machineKey, connection);
       addStranger(connection);
@@ -305,7 +302,7 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
         }
       }
       if (acceptedAt !== undefined && writable > 0) {
-        news.push({ acceptedAt, sessions: writable });
+        writes.news(acceptedAt, writable);
       }
     },
     end(session) {

@@ -107,10 +107,13 @@ export function createListener({ handlers, upgrades, log, tls, ...options }: Lis
   };
 }
 
+/** The most that may wait to be accepted; the system has a bound of its own (net.core.somaxconn). */
+const backlog = 65_535;
+
 function bind(server: Server, where: ListenOptions, log: Log): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(where, () => {
+    server.listen({ ...where, backlog }, () => {
       server.off("error", reject);
       server.on("error", (error) => log.error({ error: error.message }, "the listener failed"));
       resolve();
@@ -125,5 +128,6 @@ function notFound(request: IncomingMessage, response: ServerResponse): void {
     sendText(response, 400, "missing next protocol");
     return;
   }
-  sendText(response, 404, "not found");
+  // Go's words, which headscale's callers know.
+  sendText(response, 404, "404 page not found\n");
 }

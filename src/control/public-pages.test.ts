@@ -24,20 +24,20 @@ test("every answer carries the security headers, and pages may load and run noth
     [`/register/${authId}`]: [200, html, pagePolicy],
     [`/auth/${authId}`]: [200, html, pagePolicy],
     "/register/nonsense": [400, text, plainPolicy],
-    "/auth/": [400, text, plainPolicy],
+    "/auth/": [404, text, plainPolicy],
     "/apple": [200, html, pagePolicy],
     "/windows": [200, html, pagePolicy],
     "/apple/ios": [200, profile, plainPolicy],
     "/apple/macos-app-store": [200, profile, plainPolicy],
     "/apple/macos-standalone": [200, profile, plainPolicy],
     "/apple/amiga": [400, text, plainPolicy],
-    "/health": [200, "application/health+json", plainPolicy],
+    "/health": [200, "application/health+json; charset=utf-8", plainPolicy],
     "/version": [200, "application/json", plainPolicy],
     "/key?v=142": [200, "application/json", plainPolicy],
     "/key?v=38": [200, null, plainPolicy],
     "/key": [400, text, plainPolicy],
     "/key?v=x": [400, text, plainPolicy],
-    "/robots.txt": [200, text, plainPolicy],
+    "/robots.txt": [200, "text/plain", plainPolicy],
     "/favicon.ico": [204, null, plainPolicy],
     "/ts2021": [400, text, plainPolicy],
     "/machine/register": [404, text, plainPolicy],
@@ -77,7 +77,7 @@ test("opening a link changes nothing, and what others wrote never becomes HTML",
   const first = await (await fetch(`http://127.0.0.1:${rig.port}${path}`)).text();
   assert.match(first, /hawser auth register --auth-id hskey-authreq-[A-Za-z0-9_-]{24} --user USERNAME/);
   assert.ok(!first.includes("<script"));
-  assert.equal((await fetch(`http://127.0.0.1:${rig.port}${path}`, { method: "POST" })).status, 404);
+  assert.equal((await fetch(`http://127.0.0.1:${rig.port}${path}`, { method: "POST" })).status, 405);
   assert.deepEqual([rig.tailnet.version, rig.pending.list()], before);
   const unknown = await (await fetch(`http://127.0.0.1:${rig.port}/register/${authId}`)).text();
   assert.equal(

@@ -48,9 +48,15 @@ export function publicPages(options: PublicPagesOptions): HttpHandler {
     } catch {
       pass = false;
     }
-    send(response, pass ? 200 : 500, "application/health+json", JSON.stringify({ status: pass ? "pass" : "fail" }), {
-      "cache-control": "no-store",
-    });
+    send(
+      response,
+      pass ? 200 : 500,
+      "application/health+json; charset=utf-8",
+      JSON.stringify({ status: pass ? "pass" : "fail" }),
+      {
+        "cache-control": "no-store",
+      },
+    );
   }
 
   function sendPage(response: ServerResponse, status: number, title: string, body: string): void {
@@ -97,52 +103,48 @@ export function publicPages(options: PublicPagesOptions): HttpHandler {
     });
   }
 
-  function route(path: string, query: URLSearchParams, response: ServerResponse): boolean {
-    switch (path) {
-      case "/":
-        sendPage(response, 200, "Hawser", "<p>A Tailscale control server is at work here.</p>");
-        return true;
-      case "/key":
-        key(query, response);
-        return true;
-      case "/health":
-        void health(response);
-        return true;
-      case "/version":
-        sendJson(response, 200, options.version);
-        return true;
-      case "/robots.txt":
-        sendText(response, 200, "User-agent: *\nDisallow: /\n");
-        return true;
-      case "/favicon.ico":
-        response.writeHead(204, { "cache-control": "max-age=86400" }).end();
-        return true;
-      case "/apple":
-        sendPage(response, 200, "Tailscale on Apple devices", appleText(serverUrl));
-        return true;
-      case "/windows":
-        sendPage(response, 200, "Tailscale on Windows", windowsText(serverUrl));
-        return true;
+  type Show = (response: ServerResponse, query: URLSearchParams) => void;
+
+  const pages: ReadonlyMap<string, Show> = new Map<string, Show>([
+    ["/", (response) => sendPage(response, 200, "Hawser", "<p>A Tailscale control server is at work here.</p>")],
+    ["/key", (response, query) => key(query, response)],
+    ["/health", (response) => void health(response)],
+    ["/version", (response) => sendJson(response, 200, options.version)],
+    ["/robots.txt", (response) => send(response, 200, "text/plain", "User-agent: *\nDisallow: /")],
+    ["/favicon.ico", (response) => response.writeHead(204, { "cache-control": "max-age=86400" }).end()],
+    ["/apple", (response) => sendPage(response, 200, "Tailscale on Apple devices", appleText(serverUrl))],
+    ["/windows", (response) => sendPage(response, 200, "Tailscale on Windows", windowsText(serverUrl))],
+  ]);
+
+  /** With one name behind the prefix. */
+  const families: ReadonlyMap<string, (name: string, response: ServerResponse) => void> = new Map([
+    ["register", (name, response) => authPage("register", name, response)],
+    ["auth", (name, response) => authPage("ssh-check", name, response)],
+    ["apple", profile],
+  ]);
+
+  function pageAt(path: string): Show | undefined {
+    const page = pages.get(path);
+    if (page !== undefined) {
+      return page;
     }
-    for (const [prefix, show] of [
-      ["/register/", (rest: string) => authPage("register", rest, response)],
-      ["/auth/", (rest: string) => authPage("ssh-check", rest, response)],
-      ["/apple/", (rest: string) => profile(rest, response)],
-    ] as const) {
-      if (path.startsWith(prefix) && !path.slice(prefix.length).includes("/")) {
-        show(path.slice(prefix.length));
-        return true;
-      }
-    }
-    return false;
+    const [, family = "", name = "", ...more] = path.split("/");
+    const show = name === "" || more.length > 0 ? undefined : families.get(family);
+    return show && ((response) => show(name, response));
   }
 
   return (request: IncomingMessage, response: ServerResponse): boolean => {
-    if (request.method !== "GET" && request.method !== "HEAD") {
+    const target = pathOf(request);
+    const show = target && pageAt(target.path);
+    if (target === undefined || show === undefined) {
       return false;
     }
-    const target = pathOf(request);
-    return target !== undefined && route(target.path, target.query, response);
+    if (request.method === "GET" || request.method === "HEAD") {
+      show(response, target.query);
+    } else {
+      response.writeHead(405, { allow: "GET", "content-length": 0 }).end();
+    }
+    return true;
   };
 }
 

@@ -7,6 +7,8 @@ export interface RateLimit {
   take(name: string): number;
   /** As `take`, without taking. */
   wait(name: string): number;
+  /** How many names are remembered. */
+  readonly size: number;
 }
 
 export interface RateLimitOptions {
@@ -25,23 +27,30 @@ interface Bucket {
 export function createRateLimit({ clock, burst, perSecond, names = 10_000 }: RateLimitOptions): RateLimit {
   const buckets = new Map<string, Bucket>();
 
-  function bucketOf(name: string): Bucket {
-    const now = clock.elapsed();
-    const known = buckets.get(name);
-    if (known !== undefined) {
-      known.tokens = Math.min(burst, known.tokens + ((now - known.at) / 1000) * perSecond);
-      known.at = now;
+  /** Time in which an empty bucket fills: one unused for longer is as good as none. */
+  const fullAfterMs = (burst / perSecond) * 1000;
+
+  /** The bucket as it is now, if it is remembered. */
+  function known(name: string): Bucket | undefined {
+    const bucket = buckets.get(name);
+    if (bucket !== undefined) {
+      const now = clock.elapsed();
+      bucket.tokens = Math.min(burst, bucket.tokens + ((now - bucket.at) / 1000) * perSecond);
+      bucket.at = now;
       // The order of the map is the order of last use.
       buckets.delete(name);
-      buckets.set(name, known);
-      return known;
+      buckets.set(name, bucket);
     }
-    while (buckets.size >= names) {
-      const oldest = buckets.keys().next();
-      if (oldest.done === true) {
+    return bucket;
+  }
+
+  function create(name: string): Bucket {
+    const now = clock.elapsed();
+    for (const [oldest, { at }] of buckets) {
+      if (buckets.size < names && now - at < fullAfterMs) {
         break;
       }
-      buckets.delete(oldest.value);
+      buckets.delete(oldest);
     }
     const fresh: Bucket = { tokens: burst, at: now };
     buckets.set(name, fresh);
@@ -53,15 +62,19 @@ export function createRateLimit({ clock, burst, perSecond, names = 10_000 }: Rat
 
   return {
     take(name) {
-      const bucket = bucketOf(name);
+      const bucket = known(name) ?? create(name);
       const wait = untilToken(bucket);
       if (wait === 0) {
         bucket.tokens -= 1;
       }
       return wait;
     },
+    get size() {
+      return buckets.size;
+    },
     wait(name) {
-      return untilToken(bucketOf(name));
+      const bucket = known(name);
+      return bucket === undefined ? 0 : untilToken(bucket);
     },
   };
 }

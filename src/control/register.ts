@@ -31,6 +31,8 @@ export interface RegisterRoom {
   /** Refused auth keys and newly opened logins, by machine key and by source. */
   readonly perMachine: RateLimit;
   readonly perSource: RateLimit;
+  /** Machines whose auth keys are being looked at and stored, and how many may be. */
+  readonly joining: { count: number; readonly most: number };
 }
 
 /**
@@ -38,6 +40,9 @@ export interface RegisterRoom {
  * patience of nobody.
  */
 export const followupHoldMs = 120_000;
+
+/** When as many machines join as may, the next is told to come back after this and up to twice as long. */
+const crowdedMs = 3000;
 
 export async function register(
   room: RegisterRoom,
@@ -137,10 +142,14 @@ async function joinWithKey(
   if (wait > 0) {
     return slowDown(room, call, request, wait);
   }
-  const outcome = await room.tailnet.register(actorOf(call), registrationOf(call, request), {
-    kind: "auth-key",
-    secret,
-  });
+  if (room.joining.count >= room.joining.most) {
+    // Everybody joins at once, or the database is slow; each comes back at another moment.
+    return slowDown(room, call, request, crowdedMs * (1 + Math.random()));
+  }
+  room.joining.count++;
+  const outcome = await room.tailnet
+    .register(actorOf(call), registrationOf(call, request), { kind: "auth-key", secret })
+    .finally(() => room.joining.count--);
   if (!outcome.ok) {
     room.perMachine.take(call.machineKey);
     room.perSource.take(source);

@@ -48,14 +48,24 @@ export const serverUrl = "http://control.test:8080";
 export interface RigOptions {
   readonly log?: Log;
   readonly policy?: (world: PolicyWorld) => PolicyEngine;
+  readonly mostJoining?: number;
+  /** What the store waits for before it commits. */
+  readonly beforeCommit?: () => Promise<void>;
 }
 
 export async function startRig(context: TestContext, options: RigOptions = {}): Promise<ControlRig> {
-  const { log = silentLog, policy = createAllowAll } = options;
+  const { log = silentLog, policy = createAllowAll, beforeCommit, ...bounds } = options;
+  const store = createMemoryStore();
   const clock = createManualClock();
   const noiseKey = generatePrivateKey();
   const tailnet = await createTailnet({
-    store: createMemoryStore(),
+    store: {
+      ...store,
+      async commit(groups) {
+        await beforeCommit?.();
+        return store.commit(groups);
+      },
+    },
     now: () => clock.now(),
     secrets: {
       randomBytes: (count) => randomBytes(count),
@@ -99,7 +109,8 @@ export async function startRig(context: TestContext, options: RigOptions = {}): 
   });
   const counters = createControlCounters();
   const pending = createPending({ clock, randomBytes });
-  const core = createControlCore({ tailnet, netmap, pending, hub, clock, randomBytes, log, counters, serverUrl });
+  const room = { tailnet, netmap, pending, hub, clock, randomBytes, log, counters, serverUrl };
+  const core = createControlCore({ ...room, ...bounds });
   const edge = createEdge({ clock, log, counters });
   edge.connect(core.attach(edge));
   const ts2021 = createTs2021({ noiseKey, edge, clock, log, counters, trustedProxies: [] });

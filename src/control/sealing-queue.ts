@@ -1,7 +1,7 @@
 // What a connection has still to write, as references to bytes that others share; sealed into records piece by piece, as
 // the socket takes them. Only what is sealed costs memory of its own.
 import type { ChunkList } from "../wire/h2-output.ts";
-import { RecordWriter } from "../wire/record.ts";
+import { RecordWriter, sealedLength } from "../wire/record.ts";
 
 export class SealingQueue {
   readonly #writer: RecordWriter;
@@ -26,31 +26,47 @@ export class SealingQueue {
     output.clear();
   }
 
-  /** At most `limit` bytes as records; undefined when there are none, empty when the key is exhausted. */
-  seal(limit: number): Buffer | undefined {
+  /**
+   * At most `limit` bytes as records, at the start of `into` or in a buffer of their own; undefined when there are none,
+   * empty when the key is exhausted.
+   */
+  seal(limit: number, into?: Buffer): Buffer | undefined {
     if (this.#length === 0) {
       return undefined;
     }
-    if (this.#length <= limit) {
-      const sealed = this.#writer.seal(this.#chunks, this.#length);
+    const length = Math.min(this.#length, limit);
+    const out = into ?? Buffer.allocUnsafe(sealedLength(length));
+    let end: number | undefined;
+    if (length === this.#length) {
+      // Nearly always: nothing is left behind, nothing is copied.
+      end = this.#writer.sealInto(this.#chunks, length, out, 0);
       this.clear();
-      return sealed ?? Buffer.alloc(0);
+    } else {
+      end = this.#writer.sealInto(this.#next(length), length, out, 0);
     }
+    if (end === undefined) {
+      return Buffer.alloc(0);
+    }
+    return end === out.length ? out : out.subarray(0, end);
+  }
+
+  /** Takes the first `length` bytes out of the queue. */
+  #next(length: number): readonly Uint8Array[] {
     let count = 0;
-    let length = 0;
-    while (length < limit) {
-      length += this.#chunks[count]?.length ?? 0;
+    let reached = 0;
+    while (reached < length) {
+      reached += this.#chunks[count]?.length ?? 0;
       count++;
     }
     const chunks = this.#chunks.splice(0, count);
     const last = chunks[count - 1];
-    if (last !== undefined && length > limit) {
-      const keep = last.length - (length - limit);
+    if (last !== undefined && reached > length) {
+      const keep = last.length - (reached - length);
       chunks[count - 1] = last.subarray(0, keep);
       this.#chunks.unshift(last.subarray(keep));
     }
-    this.#length -= limit;
-    return this.#writer.seal(chunks, limit) ?? Buffer.alloc(0);
+    this.#length -= length;
+    return chunks;
   }
 
   clear(): void {

@@ -1,4 +1,4 @@
-// The pieces that need no server: addresses behind proxies, rate limits, the handshake queue, what nodes answer.
+// The pieces that need no server: addresses behind proxies, rate limits, what nodes answer.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
@@ -10,7 +10,6 @@ import { createEdgeHub } from "./edge-hub.ts";
 import type { MachineKey } from "../wire/ids.ts";
 import type { EdgeLink } from "./edge-link.ts";
 import { createPortLink, type Down, type Up } from "./edge-port.ts";
-import { createHandshakeQueue } from "./handshake-queue.ts";
 import { parseNodeResponse } from "./node-response.ts";
 import { escapeHtml } from "./page.ts";
 import { createRateLimit } from "./rate-limit.ts";
@@ -70,30 +69,15 @@ test("a rate limit gives its burst, then its rate, per name", () => {
   assert.equal(limit.take("b"), 0, "the one that was unused for the longest was forgotten");
 });
 
-test("handshakes of a flood wait behind themselves", () => {
-  let now = 0;
-  const turns: (() => void)[] = [];
-  const queue = createHandshakeQueue({
-    capacity: 10,
-    sliceMs: 4,
-    elapsed: () => now,
-    later: (task) => turns.push(task),
-  });
-  const done: string[] = [];
-  const job = (name: string) => () => {
-    done.push(name);
-    now += 2;
-  };
-  const flood = Array.from({ length: 8 }, (_, index) => queue.add("flood", job(`flood ${index}`)));
-  assert.deepEqual(flood, [true, true, true, true, true, false, false, false]);
-  assert.ok(queue.add("honest", job("honest")));
-  while (turns.length > 0) {
-    const before = done.length;
-    turns.shift()?.();
-    assert.ok(done.length - before <= 2, "other work gets its turn");
+test("a rate limit remembers nobody whose bucket is full again, nor those who only asked", () => {
+  const clock = createManualClock();
+  const limit = createRateLimit({ clock, burst: 4, perSecond: 2 });
+  for (let name = 0; name < 100; name++) {
+    limit.take(`machine ${name}`);
+    limit.wait(`asked ${name}`);
+    clock.advance(100);
   }
-  assert.deepEqual(done, ["flood 0", "honest", "flood 1", "flood 2", "flood 3", "flood 4"]);
-  assert.equal(queue.length, 0);
+  assert.ok(limit.size <= 21, `${limit.size} names for two seconds of ten a second`);
 });
 
 test("what a node posts as its HTTP answer is read as such or not at all", () => {

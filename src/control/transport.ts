@@ -14,8 +14,11 @@ export interface TransportEvents {
 
 export interface Transport {
   start(events: TransportEvents): void;
-  /** False when no more should be written until `drain`. */
-  write(bytes: Uint8Array): boolean;
+  /**
+   * False when no more should be written until `drain`. `taken` is called when nothing reads `bytes` any more; not at all
+   * when they could not be written.
+   */
+  write(bytes: Uint8Array, taken?: () => void): boolean;
   /** Ends after what was written has gone out. */
   end(): void;
   destroy(): void;
@@ -46,9 +49,19 @@ export function socketTransport(socket: Duplex, head: Uint8Array): Transport {
         close();
       }
     },
-    write: (bytes) => socket.writable && socket.write(bytes),
+    write: (bytes, taken) =>
+      socket.writable && socket.write(bytes, taken === undefined ? undefined : unlessFailed(taken)),
     end: () => socket.end(),
     destroy: () => socket.destroy(),
+  };
+}
+
+/** A write that failed may have left its bytes with the system. */
+function unlessFailed(taken: () => void): (error: Error | null | undefined) => void {
+  return (error) => {
+    if (error === undefined || error === null) {
+      taken();
+    }
   };
 }
 
@@ -72,11 +85,14 @@ export function webSocketTransport(socket: WebSocket): Transport {
       socket.on("error", () => socket.terminate());
       socket.on("close", () => given.closed());
     },
-    write(bytes) {
+    write(bytes, taken) {
       if (socket.readyState !== socket.OPEN) {
         return false;
       }
-      socket.send(bytes, () => {
+      socket.send(bytes, (error) => {
+        if (error === undefined || error === null) {
+          taken?.();
+        }
         if (full && socket.bufferedAmount <= webSocketHighWater / 4) {
           full = false;
           events?.drain();

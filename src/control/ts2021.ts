@@ -8,10 +8,10 @@ import type { Prefix } from "../ip/index.ts";
 import { lastWord } from "../relay/last-word.ts";
 import type { PrivateKey } from "../wire/keys.ts";
 import { acceptHandshake, initiationLength } from "../wire/noise.ts";
+import { createAdmission } from "./admission.ts";
 import { clientAddress, sourceOf } from "./client-address.ts";
 import type { ControlCounters } from "./counters.ts";
 import type { Edge } from "./edge.ts";
-import { createHandshakeQueue } from "./handshake-queue.ts";
 import { securityHeaders, pathOf } from "./http-handler.ts";
 import type { Log } from "./log.ts";
 import { socketTransport, type Transport, webSocketTransport } from "./transport.ts";
@@ -23,22 +23,37 @@ export interface Ts2021Options {
   readonly log: Log;
   readonly counters: ControlCounters;
   readonly trustedProxies: readonly Prefix[];
+  /** Bounds of admission.ts. */
+  readonly bounds?: { readonly silent: number; readonly asking: number };
 }
 
 export interface Ts2021 {
   /** An upgrade request to /ts2021. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array): void;
+  /** How many wait for a handshake. */
+  readonly waiting: number;
+}
+
+/** One who waits for a handshake, by either way. One of `turnAway`, `fail` and `accept` is called, or none. */
+interface Caller {
+  gone(): boolean;
+  turnAway(): void;
+  fail(reason: string): void;
+  /** `greeting` is what carries the handshake's answer. */
+  accept(answer: Uint8Array): { readonly transport: Transport; readonly greeting: Uint8Array };
 }
 
 const protocol = "tailscale-control-protocol";
 const handshakeHeader = "x-tailscale-handshake";
-/** From the upgrade request to the handshake's answer. */
-const deadlineMs = 10_000;
 const base64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
 export function createTs2021(options: Ts2021Options): Ts2021 {
   const { noiseKey, edge, clock, log, counters } = options;
-  const queue = createHandshakeQueue({ elapsed: () => clock.elapsed(), later: setImmediate });
+  const admission = createAdmission({
+    clock,
+    later: setImmediate,
+    ...options.bounds,
+  });
   const webSockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -47,45 +62,42 @@ export function createTs2021(options: Ts2021Options): Ts2021 {
     handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
   });
 
-  /** `open` switches the protocol and returns the transport; `greet` makes of the Noise answer what goes out first. */
-  function handshake(
-    request: IncomingMessage,
-    initiation: Uint8Array,
-    transport: Transport,
-    greet: (answer: Uint8Array) => Uint8Array,
-    fail: (reason: string) => void,
-  ): void {
+  function handshake(request: IncomingMessage, initiation: Uint8Array, caller: Caller): void {
     const address = clientAddress(request.socket.remoteAddress, request.headers, options.trustedProxies);
-    const refuse = (reason: string): void => {
-      counters.handshakesFailed++;
-      log.debug({ from: address }, `Noise handshake failed: ${reason}`);
-      fail(reason);
+    const turnAway = (): void => {
+      counters.handshakesTurnedAway++;
+      caller.turnAway();
     };
-    const startedAt = clock.elapsed();
-    const job = (): void => {
-      if (request.socket.destroyed) {
-        return;
-      }
-      if (clock.elapsed() - startedAt > deadlineMs) {
-        refuse("it waited for too long");
-        return;
-      }
-      const outcome = acceptHandshake(initiation, noiseKey);
-      if (!outcome.ok) {
-        refuse(outcome.reason);
-        return;
-      }
-      edge.accept({
-        transport,
-        keys: outcome,
-        machineKey: outcome.machineKey,
-        capVersion: outcome.version,
-        source: address,
-        greeting: greet(outcome.response),
-      });
-    };
-    if (!queue.add(sourceOf(address), job)) {
-      refuse("too many handshakes are waiting");
+    const taken = admission.add(sourceOf(address), {
+      gone: () => {
+        const gone = caller.gone();
+        counters.handshakesAbandoned += gone ? 1 : 0;
+        return gone;
+      },
+      turnAway,
+      admit(ticket) {
+        const outcome = acceptHandshake(initiation, noiseKey);
+        if (!outcome.ok) {
+          ticket.served();
+          counters.handshakesFailed++;
+          log.debug({ from: address }, `Noise handshake failed: ${outcome.reason}`);
+          caller.fail(outcome.reason);
+          return;
+        }
+        const { transport, greeting } = caller.accept(outcome.response);
+        edge.accept({
+          transport,
+          keys: outcome,
+          machineKey: outcome.machineKey,
+          capVersion: outcome.version,
+          source: address,
+          greeting,
+          ticket,
+        });
+      },
+    });
+    if (!taken) {
+      turnAway();
     }
   }
 
@@ -103,14 +115,23 @@ export function createTs2021(options: Ts2021Options): Ts2021 {
       refuseUpgrade(socket, 400, "invalid tailscale handshake header");
       return;
     }
-    handshake(
-      request,
-      Buffer.from(header, "base64"),
-      socketTransport(socket, head),
-      (answer) => Buffer.concat([switching, answer]),
-      // As the reference does: the protocol is switched, then nothing follows; the client tries its next address.
-      () => lastWord(socket, switching),
-    );
+    const wait = waitOn(socket);
+    handshake(request, Buffer.from(header, "base64"), {
+      gone: () => wait.gone(),
+      turnAway() {
+        wait.over();
+        refuseUpgrade(socket, 503, "too many nodes connect at this moment", [["retry-after", "1"]]);
+      },
+      fail() {
+        wait.over();
+        // As the reference does: the protocol is switched, then nothing follows; the client tries its next address.
+        lastWord(socket, switching);
+      },
+      accept(answer) {
+        wait.over();
+        return { transport: socketTransport(socket, head), greeting: Buffer.concat([switching, answer]) };
+      },
+    });
   }
 
   function webSocket(request: IncomingMessage, socket: Duplex, head: Uint8Array): void {
@@ -127,17 +148,19 @@ export function createTs2021(options: Ts2021Options): Ts2021 {
         client.close(1008, "missing or invalid handshake");
         return;
       }
-      handshake(
-        request,
-        initiation,
-        webSocketTransport(client),
-        (answer) => answer,
-        (reason) => client.close(1008, reason),
-      );
+      handshake(request, initiation, {
+        gone: () => client.readyState !== client.OPEN,
+        turnAway: () => client.close(1013, "too many nodes connect at this moment"),
+        fail: (reason) => client.close(1008, reason),
+        accept: (answer) => ({ transport: webSocketTransport(client), greeting: answer }),
+      });
     });
   }
 
   return {
+    get waiting() {
+      return admission.waiting;
+    },
     upgrade(request, socket, head) {
       socket.on("error", () => socket.destroy());
       request.socket.setNoDelay(true);
@@ -161,16 +184,33 @@ const switching = Buffer.from(
   "latin1",
 );
 
-const reasons: Readonly<Record<number, string>> = { 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed" };
+/** A client that gives up says no more than that it sends nothing further: by itself that leaves the socket open. */
+function waitOn(socket: Duplex): { gone(): boolean; over(): void } {
+  const ended = (): void => void socket.destroy();
+  socket.on("end", ended);
+  return { gone: () => socket.destroyed, over: () => void socket.off("end", ended) };
+}
+
+const reasons: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  503: "Service Unavailable",
+};
 
 /** An answer without an upgrade; the connection ends with it. */
-export function refuseUpgrade(socket: Duplex, status: number, text: string): void {
+export function refuseUpgrade(
+  socket: Duplex,
+  status: number,
+  text: string,
+  headers: readonly (readonly [name: string, value: string])[] = [],
+): void {
   const head = [
     `HTTP/1.1 ${status} ${reasons[status] ?? "Error"}`,
     "Content-Type: text/plain; charset=utf-8",
     `Content-Length: ${Buffer.byteLength(text)}`,
     "Connection: close",
-    ...securityHeaders.map(([name, value]) => `${name}: ${value}`),
+    ...[...headers, ...securityHeaders].map(([name, value]) => `${name}: ${value}`),
   ];
   lastWord(socket, `${head.join("\r\n")}\r\n\r\n${text}`);
 }

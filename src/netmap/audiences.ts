@@ -14,8 +14,13 @@ import type { NetmapSettings, NetmapTailnet } from "./settings.ts";
 import { Snapshot, type SnapshotRoom } from "./snapshot.ts";
 import { View } from "./view.ts";
 
-/** Changes that the log holds before sessions behind it start over. */
-const defaultHorizon = 100_000;
+/**
+ * Changes that the log holds before sessions behind it start over: when every node has changed ten times, a full map is
+ * as good as a delta. What views remember of their peers reaches back as far.
+ */
+const changesPerSession = 10;
+const leastHorizon = 10_000;
+const mostHorizon = 100_000;
 /** Peers in all snapshots together; beyond, those not used for longest go. A peer takes about 0.8 KB. */
 const maxSnapshotPeers = 60_000;
 
@@ -42,10 +47,10 @@ export class Audiences {
   readonly #deltas = new Map<string, Delta>();
   readonly #interned = new Map<string, SharedMessage>();
 
-  constructor({ tailnet, settings, messages, counters, horizon = defaultHorizon }: AudiencesOptions) {
+  constructor({ tailnet, settings, messages, counters, horizon }: AudiencesOptions) {
     this.#tailnet = tailnet;
     this.#counters = counters;
-    this.log = new ChangeLog(horizon);
+    this.log = new ChangeLog(horizon ?? (() => this.#horizon()));
     this.book = new PeerBook(
       { node: (id) => tailnet.node(id), peerCaps: (id) => tailnet.policy.peerCaps(id) },
       settings,
@@ -60,6 +65,14 @@ export class Audiences {
       isOnline: (id) => tailnet.node(id)?.online === true,
       intern: (text, make) => this.intern(text, make),
     };
+  }
+
+  #horizon(): number {
+    let sessions = 0;
+    for (const audience of this.#audiences.values()) {
+      sessions += audience.sessions.size;
+    }
+    return Math.min(mostHorizon, Math.max(leastHorizon, sessions * changesPerSession));
   }
 
   get count(): number {

@@ -29,6 +29,18 @@ test("the log holds a bounded number of changes and says how far back it reaches
   assert.deepEqual([...(log.since(495, [])?.nodes.keys() ?? [])].length <= 5, true);
 });
 
+test("the bound may move: what is beyond it is forgotten with the next step", () => {
+  let bound = 100;
+  const log = new ChangeLog(() => bound);
+  for (let step = 1; step <= 40; step++) {
+    log.append(new Map([[id(step), changed.online]]), new Set());
+  }
+  assert.equal(log.horizon, 0);
+  bound = 10;
+  log.append(new Map([[id(41), changed.online]]), new Set());
+  assert.equal(log.horizon, 36);
+});
+
 test("one step larger than the bound leaves nothing to catch up with", () => {
   const log = new ChangeLog(3);
   log.append(new Map([1, 2, 3, 4].map((number) => [id(number), changed.body])), new Set());

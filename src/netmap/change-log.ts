@@ -51,11 +51,11 @@ export class ChangeLog {
   #total = 0;
   #gone = 0;
   readonly #byNode = new Map<NodeId, NodeChange[]>();
-  readonly #maxEntries: number;
+  readonly #maxEntries: () => number;
 
   /** `maxEntries`: bound of the changes held, nodes and users over all steps. */
-  constructor(maxEntries: number) {
-    this.#maxEntries = maxEntries;
+  constructor(maxEntries: number | (() => number)) {
+    this.#maxEntries = typeof maxEntries === "number" ? () => maxEntries : maxEntries;
   }
 
   get current(): number {
@@ -80,7 +80,8 @@ export class ChangeLog {
         history.push({ step: this.#current, bits });
       }
     }
-    while (this.#total - this.#gone > this.#maxEntries && this.#forgotten < this.#steps.length) {
+    const most = this.#maxEntries();
+    while (this.#total - this.#gone > most && this.#forgotten < this.#steps.length) {
       this.#forgetOldest();
     }
     if (this.#forgotten > 64 && this.#forgotten * 2 > this.#steps.length) {

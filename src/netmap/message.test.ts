@@ -54,3 +54,11 @@ test("a message for many is framed once for each compression", () => {
   assert.notEqual(message.framed("zstd"), message.framed(""));
   assert.equal(message.framed("zstd").chunks.length, 1);
 });
+
+test("a part that is kept holds no more memory than its bytes", () => {
+  const messages = new Messages(newCounters());
+  for (const length of [20, 119, 121, 5000]) {
+    const bytes = messages.shared("x".repeat(length)).bytes("zstd");
+    assert.equal(bytes.buffer.byteLength, bytes.length, `of ${length} characters`);
+  }
+});

@@ -36,7 +36,7 @@ export class Messages {
         if (compression === "") {
           return make();
         }
-        frame ??= this.#framed(make(), minCompressed);
+        frame ??= kept(this.#framed(make(), minCompressed));
         return frame;
       },
     };
@@ -59,6 +59,14 @@ export class Messages {
     this.#counters.compressions++;
     return compress(json);
   }
+}
+
+/**
+ * The same bytes in memory of their own. What lives long must not be a slice of the runtime's pool: a hundred bytes would
+ * hold 64 KB, and there is a frame for each node's filter.
+ */
+function kept(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer.byteLength === bytes.length ? bytes : new Uint8Array(bytes);
 }
 
 /** `u32 LE length` and the parts. The length and the first part share a chunk, so that a small message is one. */

@@ -218,7 +218,9 @@ export function createNetmap(options: NetmapOptions): Netmap {
     const changes = pending.take();
     const from = audiences.log.current;
     audiences.step({ ...changes, nodes: withCapabilities(changes.nodes, changes.everyone ? null : changes.peers) });
-    round = tellEverybody({ tailnet, teller, counters, slice: options.slice ?? defaultSlice }, from, sessions.values());
+    const tally = { messages: 0, sessions: 0, changes: 0 };
+    const slice = options.slice ?? defaultSlice;
+    round = tellEverybody({ tailnet, teller, counters, slice, tally }, from, sessions.values());
     const began = now();
     const sent = counters.messages;
     const turn = () => {
@@ -230,7 +232,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
         return;
       }
       round = undefined;
-      pace.finished(began, counters.messages - sent);
+      pace.finished(began, { ...tally, messages: counters.messages - sent });
       if (somethingToTell()) {
         askForRound();
       }

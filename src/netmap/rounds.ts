@@ -2,6 +2,7 @@
 // told the same bytes, in slices, so that a large tailnet does not hold up the loop. What changes while a round is
 // under way belongs to the next.
 import type { NetmapCounters } from "./counters.ts";
+import type { Tally } from "./pace.ts";
 import { type Audience, own, type Session } from "./session.ts";
 import type { NetmapTailnet } from "./settings.ts";
 import type { Teller } from "./teller.ts";
@@ -25,6 +26,8 @@ export interface RoundRoom {
   readonly teller: Teller;
   readonly counters: NetmapCounters;
   readonly slice: number;
+  /** Of this round. */
+  readonly tally: Tally;
 }
 
 /** Yields after each slice. The log already stands at the new step; sessions stand at `from`. */
@@ -83,7 +86,7 @@ function tellSlice(
   first: number,
   budget: number,
 ): { readonly work: number; readonly next: number } {
-  const { teller, counters } = room;
+  const { teller, counters, tally } = room;
   const delta = teller.audiences.deltaFor(group.was, group.now, from);
   const together: Session[] = [];
   let work = 0;
@@ -115,11 +118,17 @@ function tellSlice(
       work += delta.all.length;
       continue;
     }
+    tally.sessions++;
+    tally.changes += delta.ids.size;
     for (const message of delta.for(session.node)) {
       counters.deltas++;
       work += ownVariant;
       teller.sendShared(message, [session]);
     }
+  }
+  if (delta !== undefined && delta.ids.size > 0) {
+    tally.sessions += together.length;
+    tally.changes += together.length * delta.ids.size;
   }
   for (const message of together.length === 0 || delta === undefined ? [] : delta.all) {
     counters.deltas += together.length;

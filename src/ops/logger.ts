@@ -1,5 +1,6 @@
-// The server's log: pino, written at once so that the last line before a crash is there, as text for people or JSON for
-// machines. Secrets are not given to it in the first place; what looks like one is blotted out all the same.
+// The server's log: pino, as text for people or JSON for machines. Lines of one turn of the event loop leave in one
+// write; those that tell of a fault, and what is left when the process ends, at once: the last line before a crash is
+// there. Secrets are not given to it in the first place; what looks like one is blotted out all the same.
 import { writeSync } from "node:fs";
 import pino from "pino";
 
@@ -9,7 +10,7 @@ export interface LoggerOptions {
   readonly level: LogLevel;
   readonly format: "text" | "json";
   /** Takes one line with its newline; standard error by default. */
-  readonly write?: (line: string) => void;
+  readonly write?: (line: string, urgent: boolean) => void;
 }
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -33,16 +34,50 @@ const secretShapes: readonly (readonly [RegExp, string])[] = [
   [/\b(privkey|nlpriv):[0-9a-f]{64,128}/gi, "$1:***"],
   [/\b(bearer) [A-Za-z0-9._~+/=-]{16,}/gi, "$1 ***"],
 ];
-const secretFields = ["password", "pass", "secret", "authorization", "cookie", "apiKey", "authKey", "clientSecret"];
+const secretFields: ReadonlySet<string> = new Set([
+  "password",
+  "pass",
+  "secret",
+  "authorization",
+  "cookie",
+  "apiKey",
+  "authKey",
+  "clientSecret",
+]);
+/** Fields deeper than this are not looked at; none of ours are. */
+const maxFieldDepth = 4;
+
+/** The same fields when none of them has the name of a secret, so that an ordinary line costs nothing. */
+function withoutSecrets(fields: Fields, depth = 0): Fields {
+  let clean: Record<string, unknown> | undefined;
+  for (const [name, value] of Object.entries(fields)) {
+    let shown = value;
+    if (secretFields.has(name)) {
+      shown = "***";
+    } else if (isFields(value) && depth < maxFieldDepth) {
+      shown = withoutSecrets(value, depth + 1);
+    }
+    if (shown !== value) {
+      clean ??= { ...fields };
+      clean[name] = shown;
+    }
+  }
+  return clean ?? fields;
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
 
 export function blotSecrets(line: string): string {
   return secretShapes.reduce((text, [shape, replacement]) => text.replace(shape, replacement), line);
 }
 
-export function createLogger({ level, format, write = toStandardError }: LoggerOptions): Logger {
+export function createLogger({ level, format, write }: LoggerOptions): Logger {
+  const say = write ?? standardError();
   const destination = {
     write(line: string): void {
-      write(blotSecrets(format === "json" ? line : textLine(line)));
+      say(blotSecrets(format === "json" ? line : textLine(line)), urgent.test(line));
     },
   };
   const root = pino(
@@ -50,7 +85,6 @@ export function createLogger({ level, format, write = toStandardError }: LoggerO
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      redact: { paths: [...secretFields, ...secretFields.map((name) => `*.${name}`)], censor: "***" },
       formatters: { level: (label) => ({ level: label }) },
     },
     destination,
@@ -58,16 +92,54 @@ export function createLogger({ level, format, write = toStandardError }: LoggerO
   return wrap(root, [root]);
 }
 
-function toStandardError(line: string): void {
+/** A line of pino's that cannot wait for the end of the turn. */
+const urgent = /^\{"level":"(?:error|fatal)"/;
+/** More than this is not held back, characters. */
+const gatherAtMost = 65_536;
+
+let held = "";
+let guarded = false;
+
+function writeHeld(): void {
+  const text = held;
+  held = "";
+  if (text === "") {
+    return;
+  }
   try {
-    writeSync(2, line);
+    writeSync(2, text);
   } catch {
     // A full or closed pipe must not end the server.
   }
 }
 
+/** All loggers of the process share what is held, so that lines stay in order. */
+function standardError(): (line: string, urgent: boolean) => void {
+  if (!guarded) {
+    guarded = true;
+    process.on("exit", writeHeld);
+  }
+  return (line, now) => {
+    if (held === "") {
+      setImmediate(writeHeld);
+    }
+    held += line;
+    if (now || held.length > gatherAtMost) {
+      writeHeld();
+    }
+  };
+}
+
 /** `family`: all loggers of one root; a room has one, so there are few. */
 function wrap(logger: pino.Logger, family: pino.Logger[]): Logger {
+  /** A line that is not told is not looked through either. */
+  const at =
+    (level: "debug" | "info" | "warn" | "error") =>
+    (fields: Fields, text: string): void => {
+      if (logger.isLevelEnabled(level)) {
+        logger[level](withoutSecrets(fields), text);
+      }
+    };
   return {
     get level() {
       return logger.level as LogLevel;
@@ -77,10 +149,10 @@ function wrap(logger: pino.Logger, family: pino.Logger[]): Logger {
         member.level = level;
       }
     },
-    debug: (fields, text) => logger.debug(fields, text),
-    info: (fields, text) => logger.info(fields, text),
-    warn: (fields, text) => logger.warn(fields, text),
-    error: (fields, text) => logger.error(fields, text),
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
     child(room) {
       const member = logger.child({ room });
       family.push(member);

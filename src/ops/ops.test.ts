@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -38,6 +39,26 @@ for (const format of ["text", "json"] as const) {
     assert.ok(all.includes("hskey-auth-abcdefghijkl-***"), "its public part stays");
   });
 }
+
+test("the last lines before a sudden end are there: a turn's at its end, a fault's at once", () => {
+  const told = (script: string): string => {
+    const child = spawnSync(process.execPath, ["--input-type=module", "--eval", script], {
+      cwd: import.meta.dirname,
+      encoding: "utf8",
+    });
+    return child.stderr.replaceAll(/^\S+ \S+ /gm, "");
+  };
+  const start = `import { createLogger } from "./logger.ts";
+    const log = createLogger({ level: "info", format: "text" });
+    const child = log.child("room");`;
+  const end = `process.kill(process.pid, "SIGKILL");`;
+  const killedLater = told(`${start} log.info({}, "one"); child.info({}, "two"); setImmediate(() => { ${end} });`);
+  assert.equal(killedLater, "INFO  one\nINFO  room: two\n");
+  const killedAtOnce = told(`${start} log.info({}, "one"); child.error({}, "two"); ${end}`);
+  assert.equal(killedAtOnce, "INFO  one\nERROR room: two\n");
+  const ended = told(`${start} log.info({}, "one"); process.exit(0);`);
+  assert.equal(ended, "INFO  one\n");
+});
 
 test("what a client calls itself cannot forge a line", () => {
   const { lines, logger } = written("text");

@@ -30,24 +30,19 @@ export function checkAttrs(attrs: readonly RawNodeAttr[], context: CheckContext)
 function checkTarget(target: Located, context: CheckContext): Selector | undefined {
   const place = { text: target.text.trim(), at: target.at };
   const parsed = parseSelector(place, context.declared);
-  if (!parsed.ok) {
+  if (!parsed.ok && !place.text.startsWith("autogroup:")) {
     context.problems.error(place.at, `nodeAttrs target: ${parsed.error}`, parsed.hint);
     return undefined;
   }
-  switch (parsed.selector.kind) {
-    case "any":
-    case "nodes":
-    case "addresses":
-      return parsed.selector;
-    case "self":
-    case "internet":
-    case "danger-all":
-      context.problems.error(
-        place.at,
-        `nodeAttrs target does not support this autogroup: ${JSON.stringify(place.text)}, can be [autogroup:member autogroup:tagged] or a role's autogroup`,
-      );
-      return undefined;
+  if (parsed.ok && ["any", "nodes", "addresses"].includes(parsed.selector.kind)) {
+    return parsed.selector;
   }
+  context.problems.error(
+    place.at,
+    `nodeAttrs target does not support this autogroup: ${JSON.stringify(place.text)}, can be [autogroup:member autogroup:tagged]`,
+    "or the autogroup of a role",
+  );
+  return undefined;
 }
 
 function checkPool(pool: Located, context: CheckContext): Prefix | undefined {

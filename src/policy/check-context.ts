@@ -2,7 +2,7 @@
 import type { BrokenTest, UserToken } from "./policy.ts";
 import type { Posture } from "./postures.ts";
 import { nearest, type Problems } from "./problems.ts";
-import type { Declared, Selector } from "./selectors.ts";
+import { isEmptyService, type Declared, type Selector } from "./selectors.ts";
 import type { Located } from "./source.ts";
 
 /** Everything a check needs: declared names, postures, and where to complain. */
@@ -36,8 +36,11 @@ export function lookUpPostures(
   });
 }
 
-/** Notes a user that a selector names, so that a token meaning two users is refused. */
+/** Notes a user that a selector names, so that a token meaning two users is refused; warns of services without address. */
 export function noteUser(selector: Selector, context: CheckContext): void {
+  if (isEmptyService(selector)) {
+    context.problems.warn(selector.at, `${selector.text} has no addresses: rules open nothing to it or from it`);
+  }
   if (selector.kind === "nodes" && selector.set.kind === "user") {
     context.userTokens.push({ token: selector.set.token, at: selector.at });
   }

@@ -6,31 +6,41 @@ import type { RawList } from "./raw.ts";
 import { parseSelector, type NodeSet } from "./selectors.ts";
 import type { Located } from "./source.ts";
 
-/** `what` is the section for messages. */
-export function checkOwners(list: RawList, what: string, context: CheckContext): Owners {
-  const owners = list.items.flatMap((item) => {
-    const owner = checkOwner({ text: item.text.trim(), at: item.at }, `${what}[${JSON.stringify(list.name)}]`, context);
-    return owner === undefined ? [] : [owner];
-  });
+/** What the entries of a section are called, and the section itself for messages. */
+export type OwnerSection =
+  | "tagOwners"
+  | "autoApprovers.routes"
+  | "autoApprovers.exitNode"
+  | "autoApprovers.services"
+  | "attrConfig";
+
+export function checkOwners(list: RawList, section: OwnerSection, context: CheckContext): Owners {
+  const owners = list.items.flatMap(
+    (item) => checkOwner({ text: item.text.trim(), at: item.at }, list.name, section, context) ?? [],
+  );
   return { name: list.name, at: list.at, owners };
 }
 
-function checkOwner(item: Located, where: string, context: CheckContext): NodeSet | undefined {
+function checkOwner(item: Located, name: string, section: OwnerSection, context: CheckContext): NodeSet | undefined {
+  const where = section === "autoApprovers.exitNode" ? section : `${section}[${JSON.stringify(name)}]`;
   const parsed = parseSelector(item, context.declared);
-  if (!parsed.ok) {
-    context.problems.error(item.at, `${where}: ${parsed.error}`, parsed.hint);
-    return undefined;
+  if (parsed.ok && parsed.selector.kind === "nodes") {
+    noteUser(parsed.selector, context);
+    return parsed.selector.set;
   }
-  noteUser(parsed.selector, context);
-  if (parsed.selector.kind !== "nodes") {
+  if (!parsed.ok && item.text.startsWith("tag:")) {
+    const undefinedTag = `tag ${JSON.stringify(name)} references undefined tag ${JSON.stringify(item.text)}`;
+    context.problems.error(item.at, `${where}: ${parsed.error}`, section === "tagOwners" ? undefinedTag : parsed.hint);
+  } else if (!parsed.ok && /^group:|^user:\*@/.test(item.text)) {
+    context.problems.error(item.at, `${where}: ${parsed.error}`, parsed.hint);
+  } else {
     context.problems.error(
       item.at,
-      `${where}: invalid owner format: ${JSON.stringify(item.text)}`,
-      "owners are users, groups, tags, autogroup:member, autogroup:tagged and the role autogroups",
+      `${where}: invalid ${section.startsWith("autoApprovers") ? "auto approver" : "owner"} format: ${JSON.stringify(item.text)}`,
+      "users (ann@), groups, tags, autogroup:member, autogroup:tagged and the role autogroups may stand here",
     );
-    return undefined;
   }
-  return parsed.selector.set;
+  return undefined;
 }
 
 export function checkRouteApprovers(lists: readonly RawList[], context: CheckContext): readonly RouteApprover[] {

@@ -10,10 +10,11 @@ import {
   portsProblem,
   allPorts,
   type IpEntry,
+  type Parsed,
   type PortRange,
 } from "./ports.ts";
 import type { RawAcl, RawApp, RawGrant, RawPolicy } from "./raw.ts";
-import { parseSelector, type Selector } from "./selectors.ts";
+import { parseSelector, tagNameProblem, type Selector } from "./selectors.ts";
 import type { Located } from "./source.ts";
 
 /** A policy with neither section lets the tailnet's own addresses and routes go everywhere. */
@@ -117,7 +118,7 @@ function checkAcl(acl: RawAcl, index: number, context: CheckContext): Rule | und
   }
   const src = checkSources(acl.src, acl.srcPosture, context, hasSelf(acl.dst) ? "acl" : "no");
   const protocol = checkAclProtocol(acl, context);
-  const targets = acl.dst.flatMap((dst) => checkAclTarget(dst, acl.proto, protocol, context) ?? []);
+  const targets = acl.dst.flatMap((dst) => checkAclTarget(dst, protocol, context) ?? []);
   const plain = targets.filter(({ selector }) => selector.kind !== "self");
   const self = targets.filter(({ selector }) => selector.kind === "self");
   // autogroup:self moves behind the others where there is a destination that is no autogroup.
@@ -152,36 +153,42 @@ function checkAclProtocol(acl: RawAcl, context: CheckContext): number | undefine
 }
 
 /** `alias:ports`, split at the last colon; IPv6 as `[v6]:p`, `[v6]/len:p` or bare `v6:p`. */
-export function splitHostPort(text: string): { readonly alias: string; readonly ports: string } | undefined {
+export function splitHostPort(text: string): Parsed<{ readonly alias: string; readonly ports: string }> {
   const colon = text.lastIndexOf(":");
   if (colon === -1) {
-    return undefined;
+    return { ok: false, error: "hostport must contain a colon" };
+  }
+  if (colon === 0) {
+    return { ok: false, error: "input cannot start with a colon character" };
+  }
+  if (colon === text.length - 1) {
+    return { ok: false, error: "input cannot end with a colon character" };
   }
   const alias = text.slice(0, colon);
+  const ports = text.slice(colon + 1);
   const bracketed = /^\[([^\]]*)\](\/\d+)?$/.exec(alias);
-  return {
-    alias: bracketed === null ? alias : `${bracketed[1] ?? ""}${bracketed[2] ?? ""}`,
-    ports: text.slice(colon + 1),
-  };
+  if (bracketed === null) {
+    return { ok: true, value: { alias, ports } };
+  }
+  const inside = bracketed[1] ?? "";
+  return parseAddr(inside)?.family === 6
+    ? { ok: true, value: { alias: `${inside}${bracketed[2] ?? ""}`, ports } }
+    : { ok: false, error: `square brackets are only valid around IPv6 addresses: ${JSON.stringify(inside)}` };
 }
 
-function checkAclTarget(
-  dst: Located,
-  proto: Located | undefined,
-  protocol: number | undefined,
-  context: CheckContext,
-): Target | undefined {
+function checkAclTarget(dst: Located, protocol: number | undefined, context: CheckContext): Target | undefined {
   const refuse = (message: string, hint?: string): undefined => {
     context.problems.error(dst.at, message, hint);
     return undefined;
   };
-  const split = splitHostPort(dst.text);
-  if (split === undefined) {
+  const parts = splitHostPort(dst.text);
+  if (!parts.ok) {
     return refuse(
-      `dst=${JSON.stringify(dst.text)}: hostport must contain a colon`,
-      `write "${dst.text}:*" for all ports`,
+      `dst=${JSON.stringify(dst.text)}: ${parts.error}`,
+      dst.text.includes(":") ? undefined : `write "${dst.text}:*" for all ports`,
     );
   }
+  const split = parts.value;
   const ports = parsePorts(split.ports);
   if (!ports.ok) {
     return refuse(`dst=${JSON.stringify(dst.text)}: ${ports.error}`, portHint(dst.text, context));
@@ -196,7 +203,7 @@ function checkAclTarget(
   if (parsed.selector.kind === "danger-all") {
     return refuse("cannot use autogroup:danger-all as a dst");
   }
-  const problem = portsProblem(protocol, proto?.text ?? "", ports.value);
+  const problem = portsProblem(protocol, ports.value);
   if (problem !== undefined) {
     return refuse(problem);
   }
@@ -269,7 +276,11 @@ function checkGrantTarget(item: Located, hasApp: boolean, context: CheckContext)
   };
   const parsed = parseSelector(place, context.declared);
   if (!parsed.ok) {
-    return refuse(parsed.error, parsed.hint);
+    return place.text.startsWith("autogroup:")
+      ? refuse(
+          `autogroup not supported for ACL destinations: ${JSON.stringify(place.text)}, can be [autogroup:internet autogroup:member autogroup:tagged autogroup:self]`,
+        )
+      : refuse(parsed.error, parsed.hint);
   }
   const { selector } = parsed;
   if (selector.kind === "danger-all") {
@@ -294,7 +305,7 @@ function checkGrantTarget(item: Located, hasApp: boolean, context: CheckContext)
 function checkVia(via: readonly Located[], context: CheckContext): readonly string[] {
   return via.flatMap((item) => {
     const text = item.text.trim();
-    if (!text.startsWith("tag:")) {
+    if (tagNameProblem(text) !== undefined) {
       context.problems.error(item.at, "via can only be a tag", `got ${JSON.stringify(text)}`);
       return [];
     }

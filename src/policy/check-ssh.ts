@@ -3,7 +3,7 @@ import { formatDuration, parseDuration } from "./durations.ts";
 import { lookUpPostures, noteUser, type CheckContext } from "./check-context.ts";
 import type { SshAction, SshRule } from "./policy.ts";
 import type { RawSsh } from "./raw.ts";
-import { domainProblem, parseSelector, type Selector } from "./selectors.ts";
+import { domainProblem, parseSelector, type Selector, type SelectorResult } from "./selectors.ts";
 import type { Located } from "./source.ts";
 
 const defaultCheckPeriod = 12 * 3_600_000;
@@ -17,7 +17,7 @@ function checkSshRule(rule: RawSsh, index: number, context: CheckContext): SshRu
   const action = checkAction(rule, context);
   const src = rule.src.flatMap((item) => checkSource(item, context) ?? []);
   const dst = rule.dst.flatMap((item) => checkDestination(item, context) ?? []);
-  checkCombination(src, dst, context);
+  checkCombination(rule.src.length > 0 && src.length === 0 ? undefined : src, dst, context);
   const logins = checkLogins(rule, context);
   for (const env of rule.acceptEnv) {
     if (env.text === "") {
@@ -43,7 +43,7 @@ function checkSshRule(rule: RawSsh, index: number, context: CheckContext): SshRu
 }
 
 function checkAction(rule: RawSsh, context: CheckContext): SshAction {
-  const text = rule.action?.text ?? "";
+  const text = rule.action?.text.trim() ?? "";
   if (text === "accept" || text === "check") {
     return text;
   }
@@ -58,17 +58,9 @@ function checkAction(rule: RawSsh, context: CheckContext): SshAction {
 function checkSource(item: Located, context: CheckContext): Selector | undefined {
   const place = { text: item.text.trim(), at: item.at };
   const parsed = parseSelector(place, context.declared);
-  if (!parsed.ok) {
-    const section = place.text.startsWith("user:*@") ? "[ssh] " : "";
-    context.problems.error(place.at, `${section}${parsed.error}`, parsed.hint);
-    return undefined;
-  }
-  if (parsed.selector.kind !== "nodes") {
-    context.problems.error(
-      place.at,
-      `invalid src ${JSON.stringify(place.text)}`,
-      "sources of SSH rules are users, groups, tags and autogroups",
-    );
+  if (!parsed.ok || parsed.selector.kind !== "nodes") {
+    const { error, hint } = wrongPlace(parsed, place.text, "src");
+    context.problems.error(place.at, error, hint);
     return undefined;
   }
   noteUser(parsed.selector, context);
@@ -87,21 +79,51 @@ function checkDestination(item: Located, context: CheckContext): Selector | unde
     );
   }
   const parsed = parseSelector(place, context.declared);
-  if (!parsed.ok) {
-    return refuse(parsed.error, parsed.hint);
+  if (parsed.ok && parsed.selector.kind === "self") {
+    return parsed.selector;
   }
-  const { selector } = parsed;
-  if (selector.kind === "self") {
-    return selector;
+  const many = parsed.ok && parsed.selector.kind === "nodes" && /^(?:group|domain)$/.test(parsed.selector.set.kind);
+  if (!parsed.ok || parsed.selector.kind !== "nodes" || many) {
+    const { error, hint } = wrongPlace(parsed, place.text, "dst");
+    return refuse(error, hint);
   }
-  if (selector.kind !== "nodes" || selector.set.kind === "group" || selector.set.kind === "domain") {
-    return refuse(
-      `invalid dst ${JSON.stringify(place.text)}`,
-      "destinations of SSH rules are users, tags, autogroup:self, autogroup:member and autogroup:tagged",
-    );
+  noteUser(parsed.selector, context);
+  return parsed.selector;
+}
+
+const fitting = {
+  src: {
+    all: "sources of SSH rules are users, groups, tags and autogroups",
+    autogroups: "SSH sources",
+    names: "autogroup:member autogroup:tagged",
+  },
+  dst: {
+    all: "destinations of SSH rules are users, tags, autogroup:self, autogroup:member and autogroup:tagged",
+    autogroups: "SSH destinations",
+    names: "autogroup:member autogroup:tagged autogroup:self",
+  },
+} as const;
+
+/** What to say of something that cannot stand in `src` or `dst` of an SSH rule. */
+function wrongPlace(
+  parsed: SelectorResult,
+  text: string,
+  place: "src" | "dst",
+): { readonly error: string; readonly hint?: string } {
+  const { all, autogroups, names } = fitting[place];
+  if (text === "autogroup:internet") {
+    return { error: "autogroup:internet can only be used in ACL destinations", hint: all };
   }
-  noteUser(selector, context);
-  return selector;
+  if (text.startsWith("autogroup:")) {
+    return { error: `autogroup not supported for ${autogroups}: ${JSON.stringify(text)}, can be [${names}]` };
+  }
+  if (!parsed.ok && /^(?:tag|user):/.test(text)) {
+    const section = text.startsWith("user:*@") ? "[ssh] " : "";
+    return { error: `${section}${parsed.error}`, ...(parsed.hint === undefined ? {} : { hint: parsed.hint }) };
+  }
+  return !parsed.ok && text.startsWith("group:") && place === "src"
+    ? { error: parsed.error }
+    : { error: `invalid ${place} ${JSON.stringify(text)}`, hint: all };
 }
 
 function isTagSource(selector: Selector): boolean {
@@ -109,7 +131,11 @@ function isTagSource(selector: Selector): boolean {
 }
 
 /** Tagged machines may not log in to people's devices, nor one person to another's. */
-function checkCombination(src: readonly Selector[], dst: readonly Selector[], context: CheckContext): void {
+function checkCombination(src: readonly Selector[] | undefined, dst: readonly Selector[], context: CheckContext): void {
+  // What is wrong with every source has been said.
+  if (src === undefined) {
+    return;
+  }
   const fromTags = src.some(isTagSource);
   for (const selector of dst) {
     if (selector.kind === "self") {
@@ -143,7 +169,7 @@ function checkUserDestination(
   }
   const [only] = src;
   const same = src.length === 1 && only?.kind === "nodes" && only.set.kind === "user" && only.set.token === token;
-  if (!same && src.length > 0) {
+  if (!same) {
     context.problems.error(
       selector.at,
       `user destination requires source to contain only that same user ${JSON.stringify(selector.text)}; use autogroup:self instead for same-user SSH access`,
@@ -167,13 +193,14 @@ function checkLogins(rule: RawSsh, context: CheckContext): Pick<SshRule, "logins
       );
     } else if (text.startsWith("localpart:")) {
       const domain = localpartDomain(text);
-      const problem =
-        domain === undefined
-          ? `user ${JSON.stringify(text)} is not valid: expected localpart:*@<domain>`
-          : sshDomainProblem(domain, context);
-      if (problem !== undefined) {
+      const problem = domain === undefined ? undefined : sshDomainProblem(domain, context);
+      if (domain === undefined) {
+        // Tailscale takes whatever it does not know for a login name, and so this.
+        context.problems.warn(at, `user ${JSON.stringify(text)} is a login name like any other`, localpartHint);
+        logins.push(text);
+      } else if (problem !== undefined) {
         context.problems.error(at, problem);
-      } else if (domain !== undefined) {
+      } else {
         localparts.push(domain.toLowerCase());
       }
     } else if (text !== "autogroup:nonroot" && text !== "root") {
@@ -194,13 +221,15 @@ function sshDomainProblem(domain: string, context: CheckContext): string | undef
   return problem === undefined ? undefined : `[ssh] ${problem}`;
 }
 
+const localpartHint = "local parts of addresses are localpart:*@<domain>";
+
 function localpartDomain(text: string): string | undefined {
   return text.startsWith("localpart:*@") ? text.slice("localpart:*@".length) : undefined;
 }
 
 function checkPeriodOf(rule: RawSsh, action: SshAction, context: CheckContext): number {
   const period = rule.checkPeriod;
-  if (period === undefined || period.text === "") {
+  if (period === undefined) {
     return defaultCheckPeriod;
   }
   const refuse = (message: string): number => {

@@ -1,5 +1,6 @@
 // tests and sshTests as written: what each asks. A test that cannot be asked (unknown names, a range of ports …) counts
 // as failed, as Tailscale has it; only what it refuses by name is an error of the policy.
+import type { Prefix } from "../ip/index.ts";
 import { noteUser, type CheckContext } from "./check-context.ts";
 import { isLiteralNetwork, splitHostPort } from "./check-rules.ts";
 import type { PolicyTest, SshTest, TestTarget } from "./policy.ts";
@@ -59,10 +60,11 @@ function checkTestTarget(item: Located, where: string, context: CheckContext): T
     context.brokenTests.push({ at: item.at, message: `${where} ${JSON.stringify(item.text)}: ${why}` });
     return undefined;
   };
-  const split = splitHostPort(item.text);
-  if (split === undefined) {
-    return broken("hostport must contain a colon");
+  const parts = splitHostPort(item.text);
+  if (!parts.ok) {
+    return broken(parts.error);
   }
+  const split = parts.value;
   const ports = parsePorts(split.ports);
   if (!ports.ok) {
     return broken(ports.error);
@@ -77,6 +79,9 @@ function checkTestTarget(item: Located, where: string, context: CheckContext): T
   const parsed = parseSelector({ text: split.alias, at: item.at }, context.declared);
   if (!parsed.ok) {
     return broken(parsed.error);
+  }
+  if (parsed.selector.kind === "addresses" && parsed.selector.from === "host" && !isSingle(parsed.selector.prefixes)) {
+    return broken("test destination must be a single host, not a CIDR range");
   }
   if (parsed.selector.kind === "internet" || parsed.selector.kind === "danger-all") {
     return broken(`${split.alias} not valid as a test destination`);
@@ -94,12 +99,14 @@ function checkSshTest(test: RawSshTest, index: number, context: CheckContext): S
     context.brokenTests.push({ at, message: `sshTest ${index}: ${message}` });
     return undefined;
   };
-  for (const { text, at } of [...test.accept, ...test.deny, ...test.check]) {
-    if (text === "" || text === "*") {
-      context.problems.error(at, `user ${JSON.stringify(text)} is not valid`);
-    }
-  }
-  const dst = test.dst.flatMap((item) => checkSshTestTarget(item, context) ?? []);
+  const logins = (list: readonly Located[]): readonly Located[] =>
+    list.flatMap(({ text: said, at }) => {
+      const text = said.trim();
+      return text === "" || text === "*"
+        ? (broken(at, `user ${JSON.stringify(text)} is not valid`) ?? [])
+        : [{ text, at }];
+    });
+  const dst = test.dst.flatMap((item) => checkSshTestTarget(item, context, broken) ?? []);
   const srcText = test.src?.text.trim() ?? "";
   if (srcText === "") {
     return broken(test.at, "SSH tests entry must have a non-empty src");
@@ -121,33 +128,33 @@ function checkSshTest(test: RawSshTest, index: number, context: CheckContext): S
     src: src.selector,
     srcText,
     dst,
-    accept: test.accept,
-    deny: test.deny,
-    check: test.check,
+    accept: logins(test.accept),
+    deny: logins(test.deny),
+    check: logins(test.check),
   };
 }
 
-function checkSshTestTarget(item: Located, context: CheckContext): Selector | undefined {
+function isSingle(prefixes: readonly Prefix[]): boolean {
+  return prefixes.length === 1 && prefixes.every(({ addr, bits }) => bits === (addr.family === 4 ? 32 : 128));
+}
+
+function checkSshTestTarget(
+  item: Located,
+  context: CheckContext,
+  broken: (at: number, message: string) => undefined,
+): Selector | undefined {
   const place = { text: item.text.trim(), at: item.at };
-  const refuse = (message: string): undefined => {
-    context.problems.error(place.at, message);
-    return undefined;
-  };
+  const refuse = (message: string): undefined => broken(place.at, message);
   if (place.text.startsWith("tag:") && !context.declared.tags.has(place.text)) {
     return refuse(`SSH tests dst contains unknown tag ${JSON.stringify(place.text)}`);
   }
   const parsed = parseSelector(place, context.declared);
   if (!parsed.ok) {
-    return refuse(`SSH tests dst contains disallowed element ${JSON.stringify(place.text)}`);
+    return refuse(`dst ${JSON.stringify(place.text)}: ${parsed.error}`);
   }
   const { selector } = parsed;
-  const single =
-    selector.kind === "addresses" &&
-    selector.prefixes.length === 1 &&
-    selector.prefixes.every(({ addr, bits }) => bits === (addr.family === 4 ? 32 : 128)) &&
-    !place.text.includes("/");
-  const people = selector.kind === "nodes" && (selector.set.kind === "group" || selector.set.kind === "domain");
-  if ((selector.kind === "nodes" && !people) || selector.kind === "self" || single) {
+  const single = selector.kind === "addresses" && isSingle(selector.prefixes);
+  if (selector.kind === "nodes" || selector.kind === "self" || single) {
     noteUser(selector, context);
     return selector;
   }

@@ -8,7 +8,7 @@ import { checkSsh } from "./check-ssh.ts";
 import { checkSshTests, checkTests } from "./check-tests.ts";
 import { resolveIpSets } from "./ipsets.ts";
 import { lookUpPostures, type CheckContext } from "./check-context.ts";
-import type { Group, Policy, UserToken } from "./policy.ts";
+import type { AttrConfig, Group, Policy, UserToken } from "./policy.ts";
 import { parseCondition, type Posture } from "./postures.ts";
 import type { Problems } from "./problems.ts";
 import type { RawList, RawPolicy } from "./raw.ts";
@@ -75,7 +75,7 @@ export function checkPolicy(raw: RawPolicy, settings: CheckSettings, problems: P
     disableIPv4: raw.disableIPv4 ?? false,
     randomizeClientPort: raw.randomizeClientPort ?? false,
     oneCGNATRoute: checkOneCGNAT(raw.oneCGNATRoute, problems),
-    attrConfig: checkAttrConfig(raw, problems),
+    attrConfig: checkAttrConfig(raw, context),
     userTokens,
   };
 }
@@ -85,10 +85,13 @@ function checkHosts(raw: RawPolicy, problems: Problems): ReadonlyMap<string, Pre
   for (const { name, at, value } of raw.hosts) {
     const prefix = parsePrefixOrAddr(value.text.trim());
     if (name === "" || /[@:*]/.test(name)) {
-      problems.error(at, `invalid host name: ${JSON.stringify(name)}`, "a host's name may not contain @, : or *");
+      problems.error(at, `invalid hostname: ${JSON.stringify(name)}`, "a host's name may not contain @, : or *");
     }
     if (prefix === undefined) {
-      problems.error(value.at, `hosts[${JSON.stringify(name)}]: ${JSON.stringify(value.text)}: invalid address`);
+      problems.error(
+        value.at,
+        `hostname contains invalid IP address: hostname ${JSON.stringify(name)} address ${JSON.stringify(value.text)}`,
+      );
     } else {
       hosts.set(name, prefix);
     }
@@ -123,8 +126,8 @@ function checkGroups(lists: readonly RawList[], context: CheckContext): Readonly
       } else {
         problems.error(
           member.at,
-          `${where}: group members must be users`,
-          `a user is written ${JSON.stringify(`${text}@`)}`,
+          `groups[${JSON.stringify(name)}]: username must contain @, got: ${JSON.stringify(member.text)}`,
+          text === "" ? undefined : `a user is written ${JSON.stringify(`${text}@`)}`,
         );
       }
     }
@@ -164,11 +167,34 @@ function checkOneCGNAT(value: Located | undefined, problems: Problems): Policy["
   return "";
 }
 
-function checkAttrConfig(raw: RawPolicy, problems: Problems): Policy["attrConfig"] {
-  for (const { name, at } of raw.attrConfig) {
-    if (!name.startsWith("custom:")) {
-      problems.error(at, `attrConfig: attribute must start with 'custom:', got: ${JSON.stringify(name)}`);
-    }
-  }
-  return new Map(raw.attrConfig.map(({ name, config }) => [name, config]));
+const attributeTypes: ReadonlyMap<string, AttrConfig["type"]> = new Map([
+  ["", undefined],
+  ["string", "string"],
+  ["number", "number"],
+  ["bool", "boolean"],
+  ["boolean", "boolean"],
+]);
+
+function checkAttrConfig(raw: RawPolicy, context: CheckContext): Policy["attrConfig"] {
+  return new Map(
+    raw.attrConfig.map(({ name, at, type, allowSetByNode, broadcastToPeers }) => {
+      if (!name.startsWith("custom:")) {
+        context.problems.error(at, `attrConfig: attribute must start with 'custom:', got: ${JSON.stringify(name)}`);
+      }
+      if (!attributeTypes.has(type?.text ?? "")) {
+        context.problems.error(
+          type?.at ?? at,
+          `attrConfig[${JSON.stringify(name)}]: invalid type ${JSON.stringify(type?.text)}`,
+          "it is string, number or bool",
+        );
+      }
+      const peers = { name, at, items: broadcastToPeers };
+      const config: AttrConfig = {
+        type: attributeTypes.get(type?.text ?? ""),
+        allowSetByNode,
+        broadcastToPeers: checkOwners(peers, "attrConfig", context).owners,
+      };
+      return [name, config];
+    }),
+  );
 }

@@ -419,3 +419,31 @@ test("sshTests tell accept from check", () => {
     /ann@\/root -> tag:web: expected ALLOWED via check, got ALLOWED via accept/,
   );
 });
+
+test("a drive grant from autogroup:danger-all tells every node who shares with it", () => {
+  const engine = engineOf({
+    grants: [{ src: ["autogroup:danger-all"], dst: ["tag:web"], app: { "tailscale.com/cap/drive": [{}] } }],
+  });
+  const told = engine
+    .filterOf(annPc.id)
+    .flatMap(({ CapGrant = [] }) => CapGrant.map(({ CapMap }) => Object.keys(CapMap)));
+  assert.deepEqual(told, [["tailscale.com/cap/drive-sharer"]]);
+});
+
+test("rules with equal sources, one of them written out besides, are one rule of the filter", () => {
+  const engine = engineOf({
+    acls: [
+      { action: "accept", src: ["ann@"], dst: ["tag:web:22"] },
+      { action: "accept", src: ["100.64.0.1", "ann@"], dst: ["tag:web:80"] },
+    ],
+  });
+  assert.equal(engine.filterOf(web.id).length, 1);
+});
+
+test("an app grant towards one's own devices gives nothing to those who are not its source", () => {
+  const engine = engineOf({
+    grants: [{ src: ["bob@"], dst: ["autogroup:self"], app: { "corp.example/cap/x": [{}] } }],
+  });
+  assert.deepEqual(engine.filterOf(annPc.id), []);
+  assert.equal(engine.filterOf(bobPc.id).length, 1);
+});

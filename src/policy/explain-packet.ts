@@ -5,6 +5,7 @@ import type { Entry } from "./entries.ts";
 import { matchDestination, matchSource, postureFailures, postureMet, type Match, type Party } from "./explain-match.ts";
 import type { Rule, Target } from "./policy.ts";
 import { defaultProtocols, formatPorts, protocolName } from "./ports.ts";
+import { selectorName } from "./selectors.ts";
 
 /** Where a rule stands, and what of it matched. */
 export interface RulePlace {
@@ -140,7 +141,7 @@ function missSide(
   out: Verdicts,
 ): void {
   if (source !== undefined) {
-    const names = [...rule.dst.map(({ text }) => text), ...(rule.self ? ["autogroup:self"] : [])];
+    const names = [...rule.dst.map(selectorName), ...(rule.self ? ["autogroup:self"] : [])];
     const steered = rule.via.length === 0 ? "" : `, and only via ${rule.via.join(" or ")}`;
     out.misses.push({
       ...place,
@@ -151,7 +152,7 @@ function missSide(
     out.misses.push({
       ...place,
       kind: "source",
-      text: `${destination.selector} fits the destination (${destination.through}), but the source is not among ${rule.src.selectors.map(({ text }) => text).join(", ")}`,
+      text: `${destination.selector} fits the destination (${destination.through}), but the source is not among ${rule.src.selectors.map(selectorName).join(", ")}`,
     });
   }
 }

@@ -93,9 +93,10 @@ export class Destinations {
     switch (selector.kind) {
       case "any":
       case "self":
+      // Stands here as the source of a companion: every node is among it.
+      case "danger-all":
         return hosts;
       case "internet":
-      case "danger-all":
         return [];
       case "nodes":
         return this.#isIn(selector) ? hosts : [];

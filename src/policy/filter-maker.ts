@@ -76,7 +76,7 @@ export class FilterMaker {
       return;
     }
     const line = this.#lines.find(
-      (each) => each.kind === "ports" && each.protocol === unit.protocol && sameTexts(each.src, src),
+      (each) => each.kind === "ports" && each.protocol === unit.protocol && this.#sameSources(each.src, src),
     );
     if (line?.kind === "ports") {
       line.dst.push(...dst);
@@ -108,9 +108,14 @@ export class FilterMaker {
         emit.unit.protocol === protocol &&
         !emit.reach.self &&
         emit.reach.via.length === 0 &&
-        sameTexts(sources.state(emit.reach.source).texts(), src),
+        this.#sameSources(sources.state(emit.reach.source).texts(), src),
     );
     return reach.via.length > 0 ? order : (first?.order ?? order);
+  }
+
+  /** What is written out besides the members stands behind them, so equal sources may differ in order. */
+  #sameSources(x: readonly string[], y: readonly string[]): boolean {
+    return sameTexts(x, y) || (isSmall(this.#world) && x.length === y.length && sameTexts(x.toSorted(), y.toSorted()));
   }
 
   #sourceTexts(reach: Reach): readonly string[] {
@@ -139,8 +144,10 @@ export class FilterMaker {
       const Dsts = this.#destinations.capTexts(selector);
       return Dsts.length === 0 ? [] : [{ Dsts, CapMap: caps }];
     });
-    if (grants.length > 0) {
-      this.#lines.push({ kind: "caps", order, src: this.#sourceTexts(reach), grants });
+    const src = grants.length === 0 ? [] : this.#sourceTexts(reach);
+    // A rule for nobody is written down, but towards one's own devices there is none.
+    if (grants.length > 0 && (src.length > 0 || !reach.self)) {
+      this.#lines.push({ kind: "caps", order, src, grants });
     }
   }
 

@@ -4,6 +4,7 @@ export { compilePolicy, type CompileResult, type PolicyInput, type PolicySetting
 export { CompiledEngine } from "./compiled-engine.ts";
 export { createDenyAll } from "./deny-all.ts";
 export type * from "./engine.ts";
+export { answerDraft, type DraftAnswer, type DraftQuestion } from "./drafts.ts";
 export { explain, type Explanation, type ExplainQuery, type PairExplanation } from "./explain.ts";
 export {
   preview,

@@ -141,6 +141,16 @@ export interface Group {
   readonly domains: readonly string[];
 }
 
+/** What `attrConfig` says of a `custom:` attribute. */
+export interface AttrConfig {
+  /** Undefined: any. */
+  readonly type: "string" | "number" | "boolean" | undefined;
+  /** May a node say it of itself? Otherwise only the admin interface sets it. */
+  readonly allowSetByNode: boolean;
+  /** Whose nodes are told the attribute of their peers. */
+  readonly broadcastToPeers: readonly NodeSet[];
+}
+
 export interface Policy {
   readonly groups: ReadonlyMap<string, Group>;
   readonly tagOwners: ReadonlyMap<string, Owners>;
@@ -159,7 +169,7 @@ export interface Policy {
   readonly randomizeClientPort: boolean;
   /** "" is the client's own choice. */
   readonly oneCGNATRoute: "" | "mac-always" | "mac-never";
-  readonly attrConfig: ReadonlyMap<string, Json>;
+  readonly attrConfig: ReadonlyMap<string, AttrConfig>;
   /** Tokens that must not mean two users, and where they stand. */
   readonly userTokens: readonly UserToken[];
 }

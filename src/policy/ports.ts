@@ -12,9 +12,9 @@ export type Parsed<Value> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly error: string };
 
-const digits = /^[0-9]{1,9}$/;
+const digits = /^[0-9]+$/;
 
-/** A comma list of ports and ranges, or `*`. */
+/** A comma list of ports and ranges, or `*`. What is wrong is said of the whole list. */
 export function parsePorts(text: string): Parsed<readonly PortRange[]> {
   if (text === "*") {
     return { ok: true, value: [allPorts] };
@@ -23,7 +23,7 @@ export function parsePorts(text: string): Parsed<readonly PortRange[]> {
   for (const part of text.split(",")) {
     const range = parsePortRange(part);
     if (!range.ok) {
-      return range;
+      return { ok: false, error: `port range ${JSON.stringify(text)}: ${range.error}` };
     }
     ranges.push(range.value);
   }
@@ -31,15 +31,14 @@ export function parsePorts(text: string): Parsed<readonly PortRange[]> {
 }
 
 function parsePortRange(text: string): Parsed<PortRange> {
-  const bad = (why: string): Parsed<PortRange> => ({ ok: false, error: `port range ${JSON.stringify(text)}: ${why}` });
-  const dash = text.indexOf("-");
-  const firstText = dash === -1 ? text : text.slice(0, dash);
-  const lastText = dash === -1 ? text : text.slice(dash + 1);
-  if (!digits.test(firstText)) {
-    return bad("invalid first integer");
+  const bad = (error: string): Parsed<PortRange> => ({ ok: false, error });
+  const ends = text.split("-");
+  const [firstText = "", lastText = firstText] = ends;
+  if (ends.length > 2 || (ends.length === 2 && ends.includes(""))) {
+    return bad("invalid port range format");
   }
-  if (!digits.test(lastText)) {
-    return bad("invalid last integer");
+  if (!digits.test(firstText) || !digits.test(lastText)) {
+    return bad("invalid first integer");
   }
   const first = Number(firstText);
   const last = Number(lastText);
@@ -49,10 +48,9 @@ function parsePortRange(text: string): Parsed<PortRange> {
   if (first > last) {
     return bad("invalid port range: first port is greater than last port");
   }
-  if (first === 0 && last === 0) {
-    return bad("first port must be >0, or use '*' for wildcard");
-  }
-  return { ok: true, value: { first, last } };
+  return first === 0 && ends.length === 1
+    ? bad("first port must be >0, or use '*' for wildcard")
+    : { ok: true, value: { first, last } };
 }
 
 const protocols: ReadonlyMap<string, number> = new Map([
@@ -86,7 +84,9 @@ export function protocolName(protocol: number): string {
   return String(protocol);
 }
 
-/** Names in any letter case, numbers 1–255. */
+const knownProtocol = "must be a known protocol name or valid protocol number 0-255";
+
+/** Names in any letter case, numbers 1–255. Grants take names in lower case alone. */
 export function parseProtocol(text: string): Parsed<number> {
   const named = protocols.get(text.toLowerCase());
   if (named !== undefined) {
@@ -98,31 +98,27 @@ export function parseProtocol(text: string): Parsed<number> {
       error: 'proto name "*" not known; use protocol number 0-255 or protocol name (icmp, tcp, udp, etc.)',
     };
   }
-  if (!digits.test(text)) {
+  if (!/^-?[0-9]+$/.test(text)) {
     return {
       ok: false,
-      error: `invalid protocol number: ${JSON.stringify(text)} must be a known protocol name or valid protocol number 0-255`,
+      error: `invalid protocol number: ${JSON.stringify(text)} ${knownProtocol}`,
     };
   }
   if (text.startsWith("0")) {
     return { ok: false, error: `leading 0 not permitted in protocol number: ${JSON.stringify(text)}` };
   }
   const number = Number(text);
-  return number > 255
+  return number > 255 || number < 0
     ? { ok: false, error: `protocol number out of range (0-255): ${number}` }
     : { ok: true, value: number };
 }
 
 /** Why this protocol may not have these ports in an ACL; undefined when it may. */
-export function portsProblem(
-  protocol: number | undefined,
-  name: string,
-  ports: readonly PortRange[],
-): string | undefined {
+export function portsProblem(protocol: number | undefined, ports: readonly PortRange[]): string | undefined {
   const specific = ports.some((range) => range.first !== allPorts.first || range.last !== allPorts.last);
   return protocol === undefined || !specific || withPorts.has(protocol)
     ? undefined
-    : `protocol does not support specific ports: ${JSON.stringify(name)}, only "*" is allowed`;
+    : `protocol does not support specific ports: ${JSON.stringify(protocolName(protocol))}, only "*" is allowed`;
 }
 
 /** One `ip` entry of a grant. */
@@ -145,7 +141,11 @@ export function parseIpEntry(text: string): Parsed<IpEntry> {
       error: `expected only one colon in Internet protocol and port type, got: ${JSON.stringify(text)}`,
     };
   }
-  const protocol = parseProtocol(text.slice(0, colon));
+  const name = text.slice(0, colon);
+  if (name !== name.toLowerCase()) {
+    return { ok: false, error: `invalid protocol number: ${JSON.stringify(name)} ${knownProtocol}` };
+  }
+  const protocol = parseProtocol(name);
   if (!protocol.ok) {
     return protocol;
   }

@@ -74,6 +74,14 @@ export interface RawSshTest {
   readonly check: readonly Located[];
 }
 
+export interface RawAttrConfig {
+  readonly name: string;
+  readonly at: number;
+  readonly type: Located | undefined;
+  readonly allowSetByNode: boolean;
+  readonly broadcastToPeers: readonly Located[];
+}
+
 export interface RawPolicy {
   readonly groups: readonly RawList[];
   readonly hosts: readonly { readonly name: string; readonly at: number; readonly value: Located }[];
@@ -97,5 +105,5 @@ export interface RawPolicy {
   readonly disableIPv4: boolean | undefined;
   readonly randomizeClientPort: boolean | undefined;
   readonly oneCGNATRoute: Located | undefined;
-  readonly attrConfig: readonly { readonly name: string; readonly at: number; readonly config: Json }[];
+  readonly attrConfig: readonly RawAttrConfig[];
 }

@@ -176,6 +176,12 @@ const wrong: readonly (readonly [string, Readonly<Record<string, unknown>>, stri
   ],
   ["derpMap as a list", { derpMap: [] }, "derpMap must be an object"],
   ["an attribute without custom:", { attrConfig: { tier: {} } }, "attribute must start with 'custom:'"],
+  ["an attribute of no type", { attrConfig: { "custom:tier": { type: "list" } } }, 'invalid type "list"'],
+  [
+    "an attribute told to an address",
+    { attrConfig: { "custom:tier": { broadcastToPeers: ["10.0.0.1"] } } },
+    "invalid owner",
+  ],
 ];
 
 for (const [what, sections, message] of wrong) {
@@ -257,7 +263,7 @@ test("every section of the language is known", () => {
     disableIPv4: false,
     randomizeClientPort: true,
     OneCGNATRoute: "",
-    attrConfig: { "custom:tier": { type: "string" } },
+    attrConfig: { "custom:tier": { type: "string", allowSetByNode: true, broadcastToPeers: ["tag:a"] } },
   });
 });
 

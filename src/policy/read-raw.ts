@@ -37,6 +37,7 @@ const sshFields: FieldRules = {
   names: ["action", "src", "dst", "users", "checkPeriod", "acceptEnv", "recorder", "enforceRecorder", "srcPosture"],
 };
 const nodeAttrFields: FieldRules = { names: ["target", "attr", "app", "ipPool"] };
+const attrConfigFields: FieldRules = { names: ["type", "allowSetByNode", "broadcastToPeers"] };
 const approverFields: FieldRules = { names: ["routes", "exitNode", "services"] };
 const testFields: FieldRules = {
   names: ["src", "proto", "accept", "deny", "srcPostureAttrs"],
@@ -87,7 +88,7 @@ class RawReader {
       oneCGNATRoute: shape.string(fields.get("OneCGNATRoute"), "OneCGNATRoute"),
       attrConfig: shape
         .members(fields.get("attrConfig"), "attrConfig")
-        .map((member) => ({ name: member.name, at: member.at, config: toJson(member.value) })),
+        .flatMap((member) => this.#attrConfig(member) ?? []),
     };
   }
 
@@ -123,10 +124,11 @@ class RawReader {
   }
 
   #groupMembers({ name, value }: SourceMember): readonly Located[] {
-    if (value.kind === "array" || value.kind === "null") {
+    if (value.kind === "array") {
       return this.#shape.strings(value, `groups["${name}"]`);
     }
-    const got = value.kind === "string" ? `string: ${JSON.stringify(value.value)}` : value.kind;
+    const got =
+      value.kind === "string" ? `string: ${JSON.stringify(value.value)}` : value.kind === "null" ? "<nil>" : value.kind;
     this.#problems.error(
       value.at,
       `group value must be an array of users: group ${JSON.stringify(name)} got ${got}`,
@@ -234,6 +236,20 @@ class RawReader {
       deny: this.#shape.strings(fields.get("deny"), "deny"),
       check: this.#shape.strings(fields.get("check"), "check"),
     };
+  }
+
+  #attrConfig({ name, at, value }: SourceMember): RawPolicy["attrConfig"][number] | undefined {
+    const what = `attrConfig["${name}"]`;
+    const fields = this.#shape.fields(value, what, attrConfigFields);
+    return (
+      fields && {
+        name,
+        at,
+        type: this.#shape.string(fields.get("type"), `${what}.type`),
+        allowSetByNode: this.#shape.boolean(fields.get("allowSetByNode"), `${what}.allowSetByNode`) ?? false,
+        broadcastToPeers: this.#shape.strings(fields.get("broadcastToPeers"), `${what}.broadcastToPeers`),
+      }
+    );
   }
 
   #derpMap(value: SourceValue | undefined): RawPolicy["derpMap"] {

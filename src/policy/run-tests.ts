@@ -1,102 +1,105 @@
-// The policy's own tests: `tests` over addresses and ports, `sshTests` over nodes and login names. They are run whenever
-// a policy is set or checked; a policy whose tests fail is refused.
-import { addrKey, prefixContains, prefixFirst, prefixOverlaps, type Prefix } from "../ip/index.ts";
-import { elements, emptyBits, intersects, setBit, type Bits } from "./bits.ts";
+// The policy's own tests: run whenever a policy is set or checked; a policy whose tests fail is refused. Here the bounds
+// of all of them together and `tests`; `sshTests` are in run-ssh-tests.ts.
+import { IpSet, prefixContains, prefixFirst, prefixOverlaps, type Prefix } from "../ip/index.ts";
+import type { UserId } from "../wire/ids.ts";
+import { elements, emptyBits, hasBit, setBit, type Bits } from "./bits.ts";
 import type { CompiledEngine } from "./compiled-engine.ts";
-import { addressesOf, steersThrough, type Entry } from "./entries.ts";
-import { isInSet } from "./filter-destinations.ts";
-import { tailnetSet } from "./networks.ts";
-import type { PolicyTest, SshTest, TestTarget, Unit } from "./policy.ts";
+import { addressesOf, namesAddress, steersThrough, type Entry } from "./entries.ts";
+import type { PolicyTest, TestTarget, Unit } from "./policy.ts";
 import { defaultProtocols } from "./ports.ts";
 import type { PolicyProblem } from "./problems.ts";
 import type { Reach, Source } from "./program.ts";
+import { SshTestRunner } from "./run-ssh-tests.ts";
 import { selectorKey, type Selector } from "./selectors.ts";
-
-/** One thing that a test's source or destination stands for: a node, or an address that is written out. */
-type Subject = { readonly kind: "node"; readonly entry: Entry } | { readonly kind: "address"; readonly prefix: Prefix };
-
-/**
- * How often all tests together may look at a rule, a few seconds of work. A text of a few megabytes can ask for a
- * thousand times as much, and a server that answers it does nothing else meanwhile.
- */
-const maxLooks = 30_000_000;
+import { TestBudget, type TestFailure } from "./test-budget.ts";
+import { isMember, TestSubjects, type Subject } from "./test-subjects.ts";
 
 /** The lines of failing tests; empty when all hold. Tests that were not run for want of time have failed. */
 export function runTests(engine: CompiledEngine): readonly PolicyProblem[] {
-  const runner = new Runner(engine);
   const { policy } = engine.program;
+  const { brokenTests, tests, sshTests } = policy;
+  if (brokenTests.length + tests.length + sshTests.length === 0) {
+    return [];
+  }
+  const subjects = new TestSubjects(engine);
+  const budget = new TestBudget();
+  const runner = new Runner(engine, subjects, budget);
+  const sshRunner = new SshTestRunner(engine, subjects, budget);
   const failures = [
-    ...policy.brokenTests.map(({ at, message }) => ({ at, message })),
-    ...policy.tests.flatMap((test) => runner.test(test)),
-    ...policy.sshTests.flatMap((test) => runner.sshTest(test)),
-    ...runner.unfinished(),
+    ...brokenTests.map(({ at, message }) => ({ at, message })),
+    ...tests.flatMap((test) => runner.test(test)),
+    ...sshTests.flatMap((test) => sshRunner.test(test)),
+    ...budget.unfinished(),
   ];
-  return failures.map(({ at, message }) => ({ message, ...engine.positions.of(at) }));
+  const shown = failures.slice(0, maxShown).map(({ at, message }) => ({ message, ...engine.positions.of(at) }));
+  return failures.length <= maxShown
+    ? shown
+    : [...shown, { message: `${failures.length - maxShown} more tests failed`, line: 0, column: 0 }];
 }
 
+/** Nobody reads more, and finding the place of each on a long line is dear. */
+const maxShown = 100;
+
+/** Rules that open a target: ordinary ones, and those towards one's own devices. */
 interface Opened {
-  readonly plain: Bits;
-  readonly self: Bits;
+  readonly plain: readonly number[];
+  readonly self: readonly number[];
 }
 
-interface Failure {
-  readonly at: number;
-  readonly message: string;
+/** The sources of a test, by what rules can tell apart. */
+interface Senders {
+  readonly classes: readonly { readonly src: Bits; readonly entries: readonly Entry[] }[];
+  readonly addresses: readonly Extract<Subject, { kind: "address" }>[];
+  /** Rules for any of the classes, and those for all of them: they answer most questions at once. */
+  readonly any: Bits;
+  readonly all: Bits;
 }
 
 class Runner {
   readonly #engine: CompiledEngine;
-  readonly #byAddress = new Map<number | string, Entry>();
-  readonly #known = new Map<string, readonly Subject[]>();
-  #looksLeft = maxLooks;
-  #gaveUpAt: number | undefined;
+  readonly #subjects: TestSubjects;
+  readonly #budget: TestBudget;
+  readonly #senders = new Map<string, Senders>();
+  readonly #candidates = new Map<string, readonly Reach[]>();
+  /** Selector of a rule and selector of a target: does the one hold something of the other? */
+  readonly #held = new Map<string, boolean>();
+  readonly #owners = new Map<string, ReadonlySet<UserId>>();
+  readonly #steered = new Map<Reach, boolean>();
+  #routed: IpSet | undefined;
 
-  constructor(engine: CompiledEngine) {
+  constructor(engine: CompiledEngine, subjects: TestSubjects, budget: TestBudget) {
     this.#engine = engine;
-    for (const entry of engine.entries()) {
-      addressesOf(entry.node).forEach((addr) => this.#byAddress.set(addrKey(addr), entry));
-    }
+    this.#subjects = subjects;
+    this.#budget = budget;
   }
 
-  /** Room for so many looks at rules? When there is none, what stands at `at` is the first that was not tested. */
-  #mayLook(times: number, at: number): boolean {
-    this.#looksLeft -= times;
-    if (this.#looksLeft < 0) {
-      this.#gaveUpAt ??= at;
-    }
-    return this.#looksLeft >= 0;
-  }
-
-  unfinished(): readonly Failure[] {
-    const message = "the tests take too long with so many rules and nodes: from here on they were not run";
-    return this.#gaveUpAt === undefined ? [] : [{ at: this.#gaveUpAt, message }];
-  }
-
-  test(test: PolicyTest): readonly Failure[] {
-    const sources = distinct(this.#subjects(test.src).map((subject) => this.#withAttributes(subject, test)));
-    if (sources.length === 0) {
+  test(test: PolicyTest): readonly TestFailure[] {
+    const senders = this.#sendersOf(test);
+    if (senders.classes.length + senders.addresses.length === 0) {
       return [
         { at: test.at, message: `test ${test.index}: src=${JSON.stringify(test.srcText)} resolves to no address` },
       ];
     }
     const suffix = test.protocolText === "" ? "" : ` (${test.protocolText})`;
-    const rules = this.#engine.program.reaches.length;
-    const ranges = sources.filter(({ kind }) => kind === "address").length;
-    const check = (target: TestTarget, wanted: boolean): readonly Failure[] => {
-      if (!this.#mayLook(rules * (1 + ranges + this.#subjects(target.selector).length), target.at)) {
+    const check = (target: TestTarget, wanted: boolean): readonly TestFailure[] => {
+      const fail = (message: string): readonly TestFailure[] => [{ at: target.at, message }];
+      if (target.selector.kind !== "self" && this.#subjects.of(target.selector).length === 0) {
+        return fail(`test ${test.index}: ${JSON.stringify(target.text)} resolves to no address`);
+      }
+      const candidates = this.#candidatesFor(target.selector);
+      if (!this.#budget.allows(candidates.length, target.at)) {
         return [];
       }
-      const opened = this.#openedBy(target, test.protocol);
-      const reached = sources.map((source) => this.#reaches(source, target, opened));
-      const allowed = wanted ? reached.every(Boolean) : reached.some(Boolean);
+      const opened = this.#openedBy(candidates, target, test.protocol);
+      const allowed = this.#isPlain(senders, opened, wanted) ?? this.#isAllowedWithin(senders, target, opened, wanted);
+      if (allowed === undefined) {
+        return [];
+      }
       return allowed === wanted
         ? []
-        : [
-            {
-              at: target.at,
-              message: `${test.srcText} -> ${target.text}: expected ${wanted ? "ALLOWED, got DENIED" : "DENIED, got ALLOWED"}${suffix}`,
-            },
-          ];
+        : fail(
+            `${test.srcText} -> ${target.text}: expected ${wanted ? "ALLOWED, got DENIED" : "DENIED, got ALLOWED"}${suffix}`,
+          );
     };
     return [
       ...test.accept.flatMap((target) => check(target, true)),
@@ -104,60 +107,132 @@ class Runner {
     ];
   }
 
-  /** What the text of a test stands for in this tailnet. */
-  #subjects(selector: Selector): readonly Subject[] {
-    const key = selectorKey(selector);
-    const known = this.#known.get(key) ?? this.#findSubjects(selector);
-    this.#known.set(key, known);
+  #sendersOf(test: PolicyTest): Senders {
+    const attributes = test.attributes === undefined ? "" : JSON.stringify(test.attributes);
+    const key = `${selectorKey(test.src)} ${attributes}`;
+    const known = this.#senders.get(key) ?? this.#findSenders(test);
+    this.#senders.set(key, known);
     return known;
   }
 
-  #findSubjects(selector: Selector): readonly Subject[] {
-    const nodes = (entries: Iterable<Entry>): readonly Subject[] =>
-      [...entries].map((entry) => ({ kind: "node", entry }));
-    switch (selector.kind) {
-      case "any":
-        return nodes(this.#engine.entries());
-      case "nodes":
-        return nodes([...this.#engine.entries()].filter((entry) => isMember(this.#engine, entry, selector)));
-      case "addresses":
-        return selector.prefixes.map((prefix) => {
-          const single = prefix.bits === (prefix.addr.family === 4 ? 32 : 128);
-          const entry = single ? this.#byAddress.get(addrKey(prefix.addr)) : undefined;
-          return entry === undefined ? { kind: "address", prefix } : { kind: "node", entry };
-        });
-      case "danger-all":
-      case "internet":
-      case "self":
-        return [];
+  #findSenders(test: PolicyTest): Senders {
+    const addresses: Senders["addresses"][number][] = [];
+    const byClass = new Map<string, { readonly src: Bits; readonly entries: Entry[] }>();
+    for (const subject of this.#subjects.of(test.src)) {
+      if (subject.kind === "address") {
+        addresses.push({ ...subject, entry: subject.entry && this.#withAttributes(subject.entry, test) });
+        continue;
+      }
+      const entry = this.#withAttributes(subject.entry, test);
+      const behind = entry.subnets.length > 0;
+      const key = behind ? `router ${entry.node.id}` : entry.cls.key;
+      // What is behind a router is not the router.
+      const src = behind ? this.#engine.splitSource(entry).own : entry.cls.src;
+      const found = byClass.get(key) ?? { src, entries: [] };
+      found.entries.push(entry);
+      byClass.set(key, found);
     }
+    const classes = [...byClass.values()];
+    const empty = emptyBits(this.#engine.program.reaches.length);
+    return {
+      classes,
+      addresses,
+      any: empty.map((_, word) => classes.reduce((bits, { src }) => bits | (src[word] ?? 0), 0)),
+      all: empty.map((_, word) => classes.reduce((bits, { src }) => bits & (src[word] ?? 0), -1)),
+    };
   }
 
-  #withAttributes(subject: Subject, test: PolicyTest): Subject {
-    return subject.kind === "address" || test.attributes === undefined
-      ? subject
-      : {
-          kind: "node",
-          entry: this.#engine.makeEntry({
-            ...subject.entry.node,
-            posture: { ...subject.entry.node.posture, ...test.attributes },
-          }),
-        };
+  #withAttributes(entry: Entry, { attributes }: PolicyTest): Entry {
+    return attributes === undefined
+      ? entry
+      : this.#engine.makeEntry({ ...entry.node, posture: { ...entry.node.posture, ...attributes } });
   }
 
-  /** The rules that open the target, whoever asks; those towards autogroup:self apart. */
-  #openedBy(target: TestTarget, protocol: number | undefined): Opened {
+  /** The answer where no class needs to be asked alone. */
+  #isPlain(senders: Senders, opened: Opened, wanted: boolean): boolean | undefined {
+    if (senders.addresses.length > 0) {
+      return undefined;
+    }
+    if (![...opened.plain, ...opened.self].some((id) => hasBit(senders.any, id))) {
+      return false;
+    }
+    return opened.plain.some((id) => hasBit(wanted ? senders.all : senders.any, id)) ? true : undefined;
+  }
+
+  /** Undefined: there is no time left for so many. */
+  #isAllowedWithin(senders: Senders, target: TestTarget, opened: Opened, wanted: boolean): boolean | undefined {
+    const askers = senders.classes.length + senders.addresses.length;
+    return this.#budget.allows(askers * (1 + opened.plain.length + opened.self.length), target.at)
+      ? this.#isAllowed(senders, target, opened, wanted)
+      : undefined;
+  }
+
+  /** To be allowed, everybody must reach it; to be denied, nobody. */
+  #isAllowed(senders: Senders, target: TestTarget, opened: Opened, wanted: boolean): boolean {
+    const isOwn = this.#ownersOf(target.selector);
+    const byClass = senders.classes.map(
+      ({ src, entries }) =>
+        opened.plain.some((id) => hasBit(src, id)) ||
+        (opened.self.some((id) => hasBit(src, id)) && (wanted ? entries.every(isOwn) : entries.some(isOwn))),
+    );
+    const byAddress = senders.addresses.map((subject) => this.#reachesFromAddress(subject, target, opened));
+    const reached = [...byClass, ...byAddress];
+    return wanted ? reached.every(Boolean) : reached.some(Boolean);
+  }
+
+  #reachesFromAddress({ prefix, entry }: Senders["addresses"][number], target: TestTarget, opened: Opened): boolean {
     const { reaches } = this.#engine.program;
-    const opened = { plain: emptyBits(reaches.length), self: emptyBits(reaches.length) };
-    for (const reach of reaches) {
+    const isSource = (id: number): boolean => {
+      const source = reaches[id]?.source;
+      return source !== undefined && this.#holdsAddress(source, prefix, entry);
+    };
+    return (
+      opened.plain.some(isSource) ||
+      (entry !== undefined && opened.self.some(isSource) && this.#ownersOf(target.selector)(entry))
+    );
+  }
+
+  /** Every rule that might open the target. */
+  #candidatesFor(target: Selector): readonly Reach[] {
+    const key = selectorKey(target);
+    const known = this.#candidates.get(key) ?? this.#findCandidates(target);
+    this.#candidates.set(key, known);
+    return known;
+  }
+
+  #findCandidates(target: Selector): readonly Reach[] {
+    const { program } = this.#engine;
+    if (target.kind === "any") {
+      return program.reaches;
+    }
+    const bits = emptyBits(program.reaches.length);
+    const add = (more: Bits): void => more.forEach((word, index) => (bits[index] = (bits[index] ?? 0) | word));
+    add(program.selfReaches);
+    add(program.anyReaches);
+    program.viaReaches.forEach(({ id }) => setBit(bits, id));
+    for (const subject of this.#subjects.of(target)) {
+      if (subject.entry !== undefined) {
+        add(subject.entry.cls.dst);
+      }
+      if (subject.kind === "address") {
+        program.reachPrefixes.forOverlaps(subject.prefix, (reach) => setBit(bits, reach));
+      }
+    }
+    return elements(bits).flatMap((id) => program.reaches[id] ?? []);
+  }
+
+  #openedBy(candidates: readonly Reach[], target: TestTarget, protocol: number | undefined): Opened {
+    const plain: number[] = [];
+    const self: number[] = [];
+    for (const reach of candidates) {
       const opens = reach.rule.units.some(
         (unit) => unit.self === reach.self && unit.kind === "ports" && this.#opens(reach, unit, target, protocol),
       );
       if (opens) {
-        setBit(reach.self ? opened.self : opened.plain, reach.id);
+        (reach.self ? self : plain).push(reach.id);
       }
     }
-    return opened;
+    return { plain, self };
   }
 
   #opens(
@@ -176,147 +251,78 @@ class Runner {
     );
   }
 
-  #reaches(source: Subject, target: TestTarget, opened: Opened): boolean {
-    if (source.kind === "address") {
-      const { reaches } = this.#engine.program;
-      return elements(opened.plain).some((id) => {
-        const reach = reaches[id];
-        return reach !== undefined && holdsAddress(this.#engine, reach.source, source.prefix);
-      });
-    }
-    // What is behind a router is not the router.
-    const { entry } = source;
-    const src = entry.subnets.length === 0 ? entry.cls.src : this.#engine.splitSource(entry).own;
-    return intersects(src, opened.plain) || (intersects(src, opened.self) && this.#isOwn(entry, target.selector));
-  }
-
   #isTarget(reach: Reach, selector: Selector, target: TestTarget): boolean {
     if (target.selector.kind === "self") {
       return false;
     }
-    if (selector.kind === "any") {
-      return reach.via.length === 0 || this.#isSteered(reach);
-    }
-    if (target.selector.kind === "any") {
-      return false;
-    }
-    return this.#subjects(target.selector).some((subject) => this.#isDestination(reach, selector, subject));
+    const key = `${reach.via.length > 0 ? "via" : ""} ${selectorKey(selector)}\u0000${selectorKey(target.selector)}`;
+    const held =
+      this.#held.get(key) ??
+      (selector.kind === "any" ||
+        target.selector.kind === "any" ||
+        this.#subjects.of(target.selector).some((subject) => this.#isDestination(reach, selector, subject)));
+    this.#held.set(key, held);
+    return held && (reach.via.length === 0 || this.#isSteered(reach));
   }
 
   /** Tests see a steered rule once some router with the tag serves it. */
   #isSteered(reach: Reach): boolean {
-    for (const entry of this.#engine.entries()) {
-      if (steersThrough(reach, entry)) {
-        return true;
-      }
+    let steered = this.#steered.get(reach);
+    if (steered === undefined) {
+      steered = [...this.#engine.entries()].some((entry) => steersThrough(reach, entry));
+      this.#steered.set(reach, steered);
     }
-    return false;
+    return steered;
   }
 
-  #isOwn(source: Entry, target: Selector): boolean {
-    const { user } = source.identity;
-    if (user === undefined) {
-      return false;
+  /** Is the target (also) a device of the same person? */
+  #ownersOf(target: Selector): (source: Entry) => boolean {
+    if (target.kind === "self") {
+      return ({ identity }) => identity.user !== undefined;
     }
-    return (
-      target.kind === "self" ||
-      this.#subjects(target).some((subject) => subject.kind === "node" && subject.entry.identity.user?.id === user.id)
-    );
+    const key = selectorKey(target);
+    let owners = this.#owners.get(key);
+    if (owners === undefined) {
+      owners = new Set(this.#subjects.of(target).flatMap(({ entry }) => entry?.identity.user?.id ?? []));
+      this.#owners.set(key, owners);
+    }
+    const found = owners;
+    return ({ identity }) => identity.user !== undefined && found.has(identity.user.id);
   }
 
   #isDestination(reach: Reach, selector: Selector, subject: Subject): boolean {
     if (selector.kind === "nodes") {
-      return reach.via.length === 0 && subject.kind === "node" && isMember(this.#engine, subject.entry, selector);
+      return reach.via.length === 0 && subject.entry !== undefined && isMember(this.#engine, subject.entry, selector);
     }
-    if (selector.kind !== "addresses") {
-      return false;
-    }
-    const held = selector.prefixes.some((prefix) =>
-      subject.kind === "node"
-        ? addressesOf(subject.entry.node).some((addr) => prefixContains(prefix, addr))
-        : prefixOverlaps(prefix, subject.prefix),
+    return (
+      selector.kind === "addresses" &&
+      selector.prefixes.some((prefix) =>
+        subject.kind === "node"
+          ? addressesOf(subject.entry.node).some((addr) => prefixContains(prefix, addr))
+          : prefixOverlaps(prefix, subject.prefix),
+      )
     );
-    return held && (reach.via.length === 0 || this.#isSteered(reach));
   }
 
-  sshTest(test: SshTest): readonly Failure[] {
-    const sources = this.#subjects(test.src).flatMap((subject) => (subject.kind === "node" ? [subject.entry] : []));
-    const fail = (at: number, message: string): Failure => ({ at, message });
-    if (sources.length === 0) {
-      return [fail(test.at, `sshTest ${test.index}: src=${JSON.stringify(test.srcText)} resolves to no node`)];
-    }
-    return test.dst.flatMap((selector) => {
-      const targets = this.#sshTargets(selector, sources);
-      if (targets.length === 0) {
-        return [
-          fail(selector.at, `sshTest ${test.index}: dst alias ${JSON.stringify(selector.text)} resolved to no nodes`),
-        ];
-      }
-      const line = (login: string): string => `${test.srcText}/${login} -> ${selector.text}`;
-      const verdicts = (login: string): readonly Verdict[] =>
-        sources.flatMap((from) => targets.filter((to) => to !== from).map((to) => this.#login(from, to, login)));
-      const expect = (
-        logins: SshTest["accept"],
-        wanted: string,
-        holds: (verdict: Verdict) => boolean,
-      ): readonly Failure[] =>
-        logins.flatMap(({ text, at }) => {
-          if (!this.#mayLook(sources.length * targets.length * this.#engine.ssh.ordered().length, at)) {
-            return [];
-          }
-          const wrong = verdicts(text).find((verdict) => !holds(verdict));
-          return wrong === undefined ? [] : [fail(at, `${line(text)}: expected ${wanted}, got ${verdictText(wrong)}`)];
-        });
-      return [
-        ...expect(test.accept, "ALLOWED", (verdict) => verdict.any),
-        ...expect(test.deny, "DENIED", (verdict) => !verdict.any),
-        ...expect(test.check, "ALLOWED via check", (verdict) => verdict.check),
-      ];
-    });
-  }
-
-  /** A bare IPv6 address never names a node here: Tailscale fails such a test. */
-  #sshTargets(selector: Selector, sources: readonly Entry[]): readonly Entry[] {
-    if (selector.kind === "self") {
-      return sources.flatMap((from) =>
-        from.identity.user === undefined ? [] : [...this.#engine.entriesOfUser(from.identity.user.id)],
-      );
-    }
-    if (selector.kind === "addresses" && selector.from === "literal" && selector.text.includes(":")) {
-      return [];
-    }
-    return this.#subjects(selector).flatMap((subject) => (subject.kind === "node" ? [subject.entry] : []));
-  }
-
-  #login(from: Entry, to: Entry, login: string): Verdict {
-    const rules = this.#engine.ssh.ordered().filter((rule) => this.#engine.ssh.admits(rule, from, to, login));
-    return { any: rules.length > 0, check: rules.some(({ action }) => action === "check") };
-  }
-}
-
-/** Devices of one person that no rule tells apart reach the same: one of them is asked. */
-function distinct(subjects: readonly Subject[]): readonly Subject[] {
-  const seen = new Map<unknown, Set<unknown>>();
-  return subjects.filter((subject) => {
-    if (subject.kind === "address") {
+  /** Is an address that is written out among the source? */
+  #holdsAddress(source: Source, prefix: Prefix, entry: Entry | undefined): boolean {
+    if (entry?.sources.includes(source.id) === true) {
       return true;
     }
-    const owners = seen.get(subject.entry.cls.key) ?? new Set();
-    seen.set(subject.entry.cls.key, owners);
-    const owner = subject.entry.identity.user?.id;
-    const first = !owners.has(owner);
-    owners.add(owner);
-    return first;
-  });
-}
+    if (source.postures.length > 0) {
+      return false;
+    }
+    return (
+      source.addresses.covers(prefix) ||
+      namesAddress(source, prefixFirst(prefix)) ||
+      (source.any && this.#routes().covers(prefix))
+    );
+  }
 
-interface Verdict {
-  readonly any: boolean;
-  readonly check: boolean;
-}
-
-function verdictText(verdict: Verdict): string {
-  return verdict.check ? "ALLOWED via check" : verdict.any ? "ALLOWED via accept" : "DENIED";
+  #routes(): IpSet {
+    this.#routed ??= IpSet.ofPrefixes([...this.#engine.entries()].flatMap(({ subnets }) => subnets));
+    return this.#routed;
+  }
 }
 
 /** Does a line for `protocol` carry what a test asks for? A test without protocol asks for its port by TCP or UDP. */
@@ -325,52 +331,4 @@ function carries(protocol: number | undefined, asked: number | undefined): boole
     return protocol === undefined || protocol === 6 || protocol === 17;
   }
   return protocol === undefined ? defaultProtocols.includes(asked) : protocol === asked;
-}
-
-function isMember(engine: CompiledEngine, entry: Entry, selector: Extract<Selector, { kind: "nodes" }>): boolean {
-  return isInSet(entry, selector, engine.program) || inSetByName(engine, entry, selector);
-}
-
-/** Names that only a test uses are in no index. */
-function inSetByName(engine: CompiledEngine, entry: Entry, selector: Extract<Selector, { kind: "nodes" }>): boolean {
-  const { user, tags } = entry.identity;
-  switch (selector.set.kind) {
-    case "tag":
-      return tags.includes(selector.set.name);
-    case "tagged":
-      return tags.length > 0;
-    case "member":
-      return user !== undefined;
-    case "shared":
-      return false;
-    case "user":
-      return user !== undefined && engine.directory.resolve(selector.set.token)?.id === user.id;
-    case "group":
-      return user !== undefined && engine.directory.groupsOf(user).has(selector.set.name);
-    case "domain":
-      return user?.email.toLowerCase().endsWith(`@${selector.set.domain}`) === true;
-    case "role":
-      return user?.role === selector.set.role;
-  }
-}
-
-/** Is an address that is written out among the source? */
-function holdsAddress(engine: CompiledEngine, source: Source, prefix: Prefix): boolean {
-  if (source.postures.length > 0) {
-    return false;
-  }
-  return (
-    source.danger ||
-    source.addresses.covers(prefix) ||
-    (source.any && (tailnetSet.covers(prefix) || isRouted(engine, prefix)))
-  );
-}
-
-function isRouted(engine: CompiledEngine, prefix: Prefix): boolean {
-  for (const entry of engine.entries()) {
-    if (entry.subnets.some((route) => route.bits <= prefix.bits && prefixContains(route, prefixFirst(prefix)))) {
-      return true;
-    }
-  }
-  return false;
 }

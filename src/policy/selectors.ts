@@ -135,13 +135,13 @@ function parseHost(place: Located, declared: Declared): SelectorResult {
   if (prefix !== undefined) {
     return { ok: true, selector: make(place, { kind: "addresses", from: "host", prefixes: [prefix] }) };
   }
-  if (name === "" || name.includes(":")) {
+  if (name.includes(":")) {
     return { ok: false, error: `invalid alias format: ${JSON.stringify(place.text)}` };
   }
   return {
     ok: false,
     error: `host not defined in policy: ${JSON.stringify(place.text)}`,
-    hint: `${JSON.stringify(place.text)}: invalid address, and no host of that name; a user is written ${JSON.stringify(`${name}@`)}`,
+    hint: `${JSON.stringify(place.text)}: invalid address, and no host of that name${name === "" ? "" : `; a user is written ${JSON.stringify(`${name}@`)}`}`,
   };
 }
 
@@ -198,6 +198,16 @@ export function tagNameProblem(text: string): string | undefined {
     return `tag must start with 'tag:', got: ${JSON.stringify(text)}`;
   }
   return startsLikeTag(text) ? undefined : "tag names must start with a letter, after 'tag:'";
+}
+
+/** A service that nobody offers (yet): the rule that names it is kept and opens nothing. */
+export function isEmptyService(selector: Selector): boolean {
+  return selector.kind === "addresses" && selector.from === "service" && selector.prefixes.length === 0;
+}
+
+/** For explanations: as written, and what is the matter with it. */
+export function selectorName(selector: Selector): string {
+  return isEmptyService(selector) ? `${selector.text} (which has no addresses)` : selector.text;
 }
 
 /** A key that is equal exactly when the two select the same. */

@@ -124,7 +124,7 @@ export class SshRules {
     const plain = this.isDestination(rule, entry);
     const made: SSHRule[] = [];
     if (rule.localparts.length > 0) {
-      const groupsHere = plain ? groups : own !== undefined && rule.dst.length > 0 ? [own] : [];
+      const groupsHere = plain ? groups : own !== undefined && rule.dst.length > 0 ? [ownGroup(own, entry)] : [];
       made.push(...groupsHere.flatMap((group) => this.#rulesOfGroup(rule, group)));
     } else if (plain && all.length > 0) {
       made.push(this.#rule(rule, all, commonUsers(rule)));
@@ -214,6 +214,28 @@ export class SshRules {
     return this.admitsNode(rule, from, to) && admitsLogin(rule, from.identity.user, login);
   }
 
+  /**
+   * One node for each set of nodes that no SSH rule tells apart: those of the same sources and destinations, and, where
+   * rules look at who somebody is, of the same owner. (A tagged machine that may log in to itself alone, as the source
+   * of a rule with local parts, is taken for one that may not.)
+   */
+  distinct(entries: readonly Entry[]): readonly Entry[] {
+    const sources = this.#world.program.sshSources.map(({ id }) => id);
+    const personal = this.#ordered.some(({ self, localparts }) => self || localparts.length > 0);
+    const found = new Map<string, Entry>();
+    for (const entry of entries) {
+      const from = sources.map((id) => (entry.sources.includes(id) ? "1" : "0")).join("");
+      const to = this.#ordered.map((rule) => (this.isDestination(rule, entry) ? "1" : "0")).join("");
+      const { user } = entry.identity;
+      const who = user !== undefined && personal ? `user ${user.id}` : "";
+      const key = `${from} ${to} ${who}`;
+      if (!found.has(key)) {
+        found.set(key, entry);
+      }
+    }
+    return [...found.values()];
+  }
+
   /** Does the rule lead from the one node to the other, whoever logs in? */
   admitsNode(rule: SshRule, from: Entry, to: Entry): boolean {
     if (!from.sources.includes(this.#sourceOf(rule).id)) {
@@ -221,7 +243,7 @@ export class SshRules {
     }
     const own = from.identity.user !== undefined && from.identity.user.id === to.identity.user?.id;
     // Where people go by the local part of their e-mail, the rule also holds between the devices of each source.
-    const sameGroup = own || (from.identity.user === undefined && to.identity.user === undefined);
+    const sameGroup = own || from.node.id === to.node.id;
     const back =
       rule.localparts.length > 0 && rule.dst.length > 0 && sameGroup && to.sources.includes(this.#sourceOf(rule).id);
     return this.isDestination(rule, to) || (rule.self && own) || back;
@@ -249,6 +271,13 @@ function commonUsers(rule: SshRule): Readonly<Record<string, string>> {
     ["root", rule.root ? "root" : ""] as const,
     ...rule.logins.map((login) => [login, login] as const),
   ]);
+}
+
+/** Where a rule lets people into the devices they come from: a person's devices, of tagged machines each its own. */
+function ownGroup(group: PrincipalGroup, entry: Entry): PrincipalGroup {
+  return group.user === undefined
+    ? { ...group, principals: addressesOf(entry.node).map((addr) => ({ nodeIP: addressText(addr) })) }
+    : group;
 }
 
 /** Users by id, each one's addresses ascending; then tagged machines, repeated once for every tag they carry. */

@@ -1,4 +1,5 @@
 // Copying between databases named on the command line, or the configured one.
+import { resolve } from "node:path";
 import type { DatabaseConfig } from "../config/config.ts";
 import { copyStore } from "../store/copy.ts";
 import type { CopyOutcome } from "../store/copy.ts";
@@ -6,7 +7,8 @@ import { lockData } from "../store/data-lock.ts";
 import { openPostgresStore } from "../store/postgres/store.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import type { Store } from "../tailnet/store.ts";
-import { postgresTarget } from "./takeover-part.ts";
+import { databaseEntry, localOperator } from "./operator.ts";
+import { placeOfDatabase, postgresTarget } from "./takeover-part.ts";
 
 /** A database named on the command line. */
 export type DatabaseName =
@@ -27,13 +29,28 @@ export async function copyDatabase(from: DatabaseName, to: DatabaseName): Promis
       return target;
     }
     try {
-      return await copyStore(source.store, target.store);
+      return await copyStore(source.store, target.store, (counts) =>
+        databaseEntry(localOperator(), "database.copy", placeOf(to), { from: placeOf(from), counts }),
+      );
     } finally {
       await target.store.close();
     }
   } finally {
     await source.store.close();
   }
+}
+
+/** For the audit log: without who may enter. */
+function placeOf(name: DatabaseName): string {
+  if (name.kind === "configured") {
+    return placeOfDatabase(name.config);
+  }
+  const url = /^postgres(ql)?:/.test(name.text) ? URL.parse(name.text) : null;
+  return url === null ? `sqlite:${sqlitePath(name.text)}` : `postgres://${url.host}${url.pathname}`;
+}
+
+function sqlitePath(text: string): string {
+  return resolve(text.replace(/^sqlite3?:(\/\/)?/, ""));
 }
 
 function open(name: DatabaseName): Promise<Opening> {
@@ -44,7 +61,7 @@ function open(name: DatabaseName): Promise<Opening> {
   }
   return name.text.startsWith("postgres://") || name.text.startsWith("postgresql://")
     ? openPostgresUrl(name.text)
-    : openSqlite(name.text.replace(/^sqlite3?:(\/\/)?/, ""));
+    : openSqlite(sqlitePath(name.text));
 }
 
 async function openSqlite(path: string): Promise<Opening> {

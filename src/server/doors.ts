@@ -72,6 +72,7 @@ function openApi(startup: Startup, { foundation, tailnetPart, nodes, clientAddre
         () => false,
       ),
     policyInput: () => tailnetPart.policyInput(),
+    askDraft: (question) => tailnetPart.drafts.ask(question),
     version: packageJson.version,
     clientAddress,
     onFault: (fault) => log.error({ fault: faultText(fault) }, "an API call failed by a fault of the server"),

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { loadOrCreateKey } from "../identity/key-file.ts";
-import { takeLock } from "../ops/process-lock.ts";
+import { type LockOutcome, takeLock } from "../ops/process-lock.ts";
 import type { Store } from "../tailnet/store.ts";
 import type { MachineKey } from "../wire/ids.ts";
 import { machineKeyText, privateKeyFromRaw, type PrivateKey } from "../wire/keys.ts";
@@ -20,7 +20,7 @@ export interface Foundation {
 export async function openFoundation(startup: Startup): Promise<Foundation> {
   const { config, log } = startup;
   prepareFolder(config.dataDir);
-  const lock = takeLock(join(config.dataDir, "hawser.lock"));
+  const lock = lockFolder(config.dataDir);
   if (!lock.ok) {
     throw new StartError(`another server (process ${lock.holder}) uses ${config.dataDir}; stop it first`);
   }
@@ -40,7 +40,17 @@ function prepareFolder(folder: string): void {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw new StartError(
-      `the data folder ${folder} cannot be made: ${faultText(error)}; set data_dir to another place`,
+      `the data folder ${folder} cannot be made: ${faultText(error)}; set data_dir (or HAWSER_DATA_DIR) to another place`,
+    );
+  }
+}
+
+function lockFolder(folder: string): LockOutcome {
+  try {
+    return takeLock(join(folder, "hawser.lock"));
+  } catch (error) {
+    throw new StartError(
+      `this user cannot write to the data folder ${folder}: ${faultText(error)}; give the folder to this user, or set data_dir (or HAWSER_DATA_DIR) to another place`,
     );
   }
 }

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import type { Config, DnsConfig } from "../config/config.ts";
 import { watchExtraRecords } from "../config/extra-records.ts";
+import { boundsOfEach } from "../control/admission.ts";
 import { createControlCore, type ControlCore } from "../control/core.ts";
 import { type ControlCounters, createControlCounters } from "../control/counters.ts";
 import { createEdgeHub } from "../control/edge-hub.ts";
@@ -99,8 +100,10 @@ export async function openNodeSide(
       return createTs2021({ noiseKey: rooms.noiseKey, edge, clock, log, counters, trustedProxies });
     },
     async openEdgeThreads(where) {
-      const data = { ...where, noiseKey: rooms.noiseKey.raw, trustedProxies };
-      const threads = await startEdgeThreads({ threads: rooms.edgeThreads, core, log, counters, data });
+      const { edgeThreads } = rooms;
+      const bounds = boundsOfEach(edgeThreads);
+      const data = { ...where, noiseKey: rooms.noiseKey.raw, trustedProxies, bounds };
+      const threads = await startEdgeThreads({ threads: edgeThreads, core, log, counters, data });
       startup.whenStopping(() => threads.stop(farewellMs));
       return threads;
     },

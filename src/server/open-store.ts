@@ -58,7 +58,8 @@ async function openTakenOver(config: TakeoverConfig, log: Logger): Promise<Store
         "headscale's database was taken over; the copy that was kept leads back: hawser takeover --undo",
       );
       for (const { kind, subject, text } of report) {
-        log.warn({ kind, subject }, text);
+        // What had to be done to every row is for the record; the rest is for somebody to look at.
+        log[kind === "changed" ? "info" : "warn"]({ kind }, `${subject}: ${text}`);
       }
     }
   }

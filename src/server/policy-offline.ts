@@ -1,6 +1,9 @@
 // The policy in the database of a server that does not run, for commands that mend what keeps it from starting.
+import type { PreviewPolicyValue } from "../api/own-messages.ts";
+import { presentPreview } from "../api/policy-preview.ts";
 import type { Config } from "../config/config.ts";
 import { createLogger } from "../ops/logger.ts";
+import { preview } from "../policy/index.ts";
 import type { Actor, Result } from "../tailnet/contract.ts";
 import { createTailnet } from "../tailnet/tailnet.ts";
 import { openStore } from "./open-store.ts";
@@ -12,6 +15,8 @@ export interface OfflinePolicy {
   get(): Promise<string | undefined>;
   /** Refused when it does not compile; failing tests are no reason, because the way out of trouble may need it. */
   set(text: string): Promise<Result<void>>;
+  /** What setting it would change, beside what is in force; undefined when it cannot be set. */
+  preview(text: string): PreviewPolicyValue | undefined;
   /** As a running server would judge it, tests included; the value are warnings. */
   check(text: string): Result<readonly string[]>;
   close(): Promise<void>;
@@ -46,6 +51,10 @@ export async function openPolicyOffline(config: Config): Promise<OfflineOpening>
       async set(text) {
         const set = await tailnet.setPolicy(actor, text);
         return set.ok ? { ok: true, value: undefined } : set;
+      },
+      preview(text) {
+        const seen = preview(tailnet.policy, text, { ...tools.input(tailnet), tests: "warn" });
+        return seen.ok ? presentPreview(seen) : undefined;
       },
       check: (text) => tools.check(text, tailnet),
       async close() {

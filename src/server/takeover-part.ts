@@ -1,35 +1,105 @@
 // Taking a headscale database over, on whichever database the configuration names: at the start of the server, and for
 // the command line's `takeover`.
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Config, DatabaseConfig, PostgresConfig } from "../config/config.ts";
 import { compilePolicy, formatProblems } from "../policy/index.ts";
 import type { PostgresTarget } from "../store/postgres/connection.ts";
+import { lockData } from "../store/data-lock.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import type { ConvertTools, TagJudge } from "../store/takeover/convert.ts";
 import type { TakeoverOutcome } from "../store/takeover/summary.ts";
-import { dryRunSqlite, takeOverSqlite, undoSqliteTakeover } from "../store/takeover/takeover-sqlite.ts";
+import { dryRunSqlite, takeOverSqlite } from "../store/takeover/takeover-sqlite.ts";
+import { undoSqliteTakeover } from "../store/takeover/undo-sqlite.ts";
 import { policyUserOf } from "../tailnet/derive.ts";
+import type { Actor } from "../tailnet/contract.ts";
+import type { AuditEntry } from "../tailnet/store.ts";
 import { readHostinfo } from "../wire/hostinfo-decode.ts";
 import { decodeDocument } from "../wire/json-fields.ts";
 import type { Hostinfo } from "../wire/tailcfg.ts";
+import { databaseEntry, localOperator, startingServer } from "./operator.ts";
 
 /** What of the configuration decides a takeover. */
 export type TakeoverConfig = Pick<Config, "database" | "policy" | "serverUrl">;
 
-export async function takeOver(config: TakeoverConfig): Promise<TakeoverOutcome> {
+/** For who holds the database already: the server at its start. */
+export async function takeOver(config: TakeoverConfig, actor: Actor = startingServer): Promise<TakeoverOutcome> {
   const { database } = config;
-  const tools = toolsFor(config);
+  const tools: ConvertTools = { ...toolsFor(config), note: (done) => takeoverEntry(actor, database, done) };
   if (database.type === "postgres") {
     const { takeOverPostgres } = await import("../store/takeover/takeover-postgres.ts");
     return takeOverPostgres(postgresTarget(database), tools);
   }
-  return takeOverSqlite({
-    path: database.path,
-    tools,
-    openStore: (path) => openSqliteStore({ path }),
-    now: Date.now(),
+  try {
+    return await takeOverSqlite({
+      path: database.path,
+      tools,
+      openStore: (path) => openSqliteStore({ path }),
+      now: Date.now(),
+    });
+  } catch (error) {
+    if (!isFull(error)) {
+      throw error;
+    }
+    return {
+      kind: "refused",
+      reason: `there is no room beside ${database.path} for a copy of headscale's database and for Hawser's (about twice its size); headscale's was left as it was`,
+    };
+  }
+}
+
+/** The command line's takeover: with the server away. */
+export async function takeOverAlone(config: TakeoverConfig): Promise<TakeoverOutcome> {
+  return alone(config.database, () => takeOver(config, localOperator()));
+}
+
+type Noted = Parameters<NonNullable<ConvertTools["note"]>>[0];
+
+function takeoverEntry(actor: Actor, database: DatabaseConfig, { version, counts, report }: Noted): AuditEntry {
+  const kinds = new Map<string, number>();
+  for (const { kind } of report.lines) {
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  }
+  return databaseEntry(actor, "takeover", placeOfDatabase(database), {
+    from: `headscale ${version}`,
+    counts,
+    report: Object.fromEntries(kinds),
   });
+}
+
+/** Without who may enter. */
+export function placeOfDatabase(config: DatabaseConfig): string {
+  return config.type === "sqlite" ? `sqlite:${config.path}` : `postgres://${config.host}/${config.name}`;
+}
+
+/** SQLite's files are locked by one more file; PostgreSQL's takeover locks the database itself. */
+async function alone<Answer>(
+  config: DatabaseConfig,
+  work: () => Promise<Answer>,
+): Promise<Answer | { readonly kind: "refused"; readonly reason: string }> {
+  // Nothing is made where there is nothing.
+  if (config.type === "postgres" || !existsSync(dirname(config.path))) {
+    return work();
+  }
+  const locked = lockData(config.path);
+  if (!locked.ok) {
+    return { kind: "refused", reason: locked.reason };
+  }
+  try {
+    return await work();
+  } finally {
+    locked.lock.release();
+  }
+}
+
+/** SQLITE_FULL, with or without an extended code, or the file system's own word for it. */
+function isFull(error: unknown): boolean {
+  if (!(error instanceof Error)) {
+    return false;
+  }
+  const sqlite = "errcode" in error && typeof error.errcode === "number" ? error.errcode : 0;
+  return (sqlite & 255) === 13 || ("code" in error && error.code === "ENOSPC");
 }
 
 /** The report of a takeover that does not happen. */
@@ -42,17 +112,56 @@ export async function dryRunTakeover(config: TakeoverConfig): Promise<TakeoverOu
   return dryRunSqlite(database.path, toolsFor(config));
 }
 
-/** What was put back and where Hawser's data is kept, in words; undefined when there is nothing to put back. */
-export async function undoTakeover(config: DatabaseConfig): Promise<string | undefined> {
+export type Undoing =
+  /** What was put back and where Hawser's data is kept, in words. */
+  | { readonly kind: "undone"; readonly text: string }
+  | { readonly kind: "nothing-to-do" }
+  | { readonly kind: "refused"; readonly reason: string };
+
+export async function undoTakeover(config: DatabaseConfig): Promise<Undoing> {
   if (config.type === "postgres") {
     const { undoPostgresTakeover } = await import("../store/takeover/takeover-postgres.ts");
-    const kept = await undoPostgresTakeover(postgresTarget(config), Date.now());
-    return kept === undefined ? undefined : `headscale's tables are back; Hawser's are kept in schema ${kept}`;
+    const undone = await undoPostgresTakeover(postgresTarget(config), Date.now(), (kept) => undoEntry(config, kept));
+    return undone.kind === "undone"
+      ? { kind: "undone", text: `headscale's tables are back; Hawser's are kept in schema ${undone.kept}` }
+      : undone;
   }
-  const undone = undoSqliteTakeover(config.path, Date.now());
-  return undone === undefined
-    ? undefined
-    : `headscale's database is back, from ${undone.restored}; Hawser's is kept as ${undone.kept}`;
+  return alone(config, async (): Promise<Undoing> => {
+    const undone = undoSqliteTakeover(config.path, Date.now());
+    if (undone.kind !== "undone") {
+      return undone;
+    }
+    await noteInKept(undone.kept, undoEntry(config, undone.kept, undone.restored));
+    return {
+      kind: "undone",
+      text: `headscale's database is back, from ${undone.restored}; Hawser's is kept as ${undone.kept}`,
+    };
+  });
+}
+
+/** The last entry of the log that is kept aside: whoever takes that data up again sees why it ends. */
+function undoEntry(config: DatabaseConfig, kept: string, restored?: string): AuditEntry {
+  const after = restored === undefined ? { kept } : { kept, restored };
+  return databaseEntry(localOperator(), "takeover.undo", placeOfDatabase(config), after);
+}
+
+/** What is damaged is kept as it is. */
+async function noteInKept(path: string, entry: AuditEntry): Promise<void> {
+  if (!existsSync(path)) {
+    return;
+  }
+  try {
+    const store = await openSqliteStore({ path });
+    try {
+      await store.commit([[{ kind: "audit", entry }]]);
+    } finally {
+      await store.close();
+    }
+  } catch (error) {
+    if (!(error instanceof Error && "errcode" in error)) {
+      throw error;
+    }
+  }
 }
 
 export function postgresTarget(config: PostgresConfig): PostgresTarget {
@@ -76,7 +185,8 @@ function toolsFor(config: TakeoverConfig): ConvertTools {
       try {
         text = config.policy.mode === "database" ? stored : policyFile(config.policy.path);
       } catch (error) {
-        return nobody(`the policy cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+        const problem = `the policy cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+        return { ...nobody(problem), unusable: true };
       }
       if (text === undefined || text.trim() === "") {
         return nobody("there is no policy, so nobody owns a tag");
@@ -85,7 +195,7 @@ function toolsFor(config: TakeoverConfig): ConvertTools {
       const compiled = compilePolicy(text, { users: users.map(policyUserOf), nodes: [], settings, tests: "warn" });
       return compiled.ok
         ? { mayTag: (user, tags, tag) => compiled.engine.mayTag({ user, tags }, tag) }
-        : nobody(`the policy cannot be used: ${formatProblems(compiled.errors)}`);
+        : { ...nobody(`the policy cannot be used: ${formatProblems(compiled.errors)}`), unusable: true };
     },
   };
 }

@@ -1,6 +1,6 @@
 // Everything of one store into another that is still empty, in one commit: users, keys, nodes with what is known of
 // them, policies and audit entries in their order.
-import type { Store, StoredAuditEntry, Write } from "../tailnet/store.ts";
+import type { AuditEntry, Store, StoredAuditEntry, Write } from "../tailnet/store.ts";
 
 export interface CopyCounts {
   readonly users: number;
@@ -19,7 +19,12 @@ export type CopyOutcome =
 const auditPage = 10_000;
 const allPolicies = 1_000_000;
 
-export async function copyStore(from: Store, to: Store): Promise<CopyOutcome> {
+/** `note`: one more entry at the end of the copy's audit log. */
+export async function copyStore(
+  from: Store,
+  to: Store,
+  note?: (counts: CopyCounts) => AuditEntry,
+): Promise<CopyOutcome> {
   const there = await to.load();
   if (there.users.length + there.nodes.length + there.preAuthKeys.length + there.apiKeys.length > 0) {
     return { ok: false, reason: "the database to copy to is not empty; name a new one" };
@@ -28,6 +33,14 @@ export async function copyStore(from: Store, to: Store): Promise<CopyOutcome> {
   const policies = (await from.policyHistory(allPolicies)).toReversed();
   const audit = await wholeAuditLog(from);
   const chain = await from.auditChain();
+  const counts: CopyCounts = {
+    users: snapshot.users.length,
+    nodes: snapshot.nodes.length,
+    preAuthKeys: snapshot.preAuthKeys.length,
+    apiKeys: snapshot.apiKeys.length,
+    policies: policies.length,
+    auditEntries: audit.length,
+  };
   const writes: Write[] = [
     ...snapshot.users.map((user): Write => ({ kind: "put-user", user })),
     ...snapshot.preAuthKeys.map(({ key, secret }): Write => ({ kind: "put-pre-auth-key", key, secret })),
@@ -37,23 +50,14 @@ export async function copyStore(from: Store, to: Store): Promise<CopyOutcome> {
     ...Object.entries(snapshot.settings).map(([key, value]): Write => ({ kind: "put-setting", key, value })),
     // As it stands, damage included: what was wrong with it there is wrong with it here.
     { kind: "restore-audit", chain, entries: audit },
+    ...(note === undefined ? [] : [{ kind: "audit", entry: note(counts) } as const]),
     { kind: "reserve-ids", highest: snapshot.highest },
   ];
   const outcome = await to.commit([writes]);
   if (!outcome.ok) {
     return { ok: false, reason: outcome.refused.map((refused) => refused.reason).join("; ") };
   }
-  return {
-    ok: true,
-    counts: {
-      users: snapshot.users.length,
-      nodes: snapshot.nodes.length,
-      preAuthKeys: snapshot.preAuthKeys.length,
-      apiKeys: snapshot.apiKeys.length,
-      policies: policies.length,
-      auditEntries: audit.length,
-    },
-  };
+  return { ok: true, counts };
 }
 
 async function wholeAuditLog(store: Store): Promise<readonly StoredAuditEntry[]> {

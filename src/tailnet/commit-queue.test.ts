@@ -50,6 +50,33 @@ test("commands that wait for the disk share the next commit and are one version"
   );
 });
 
+test("where several came at once the next commit is put off a little; one after the other never waits", async () => {
+  let lingered = 0;
+  const gate = gatedDisk();
+  const world = await rig({
+    store: { disk: gate.disk },
+    linger: () => {
+      lingered++;
+      return turn();
+    },
+  });
+  for (let count = 0; count < 5; count++) {
+    must(await world.tailnet.createUser(admin, { name: `single${count}` }));
+  }
+  assert.equal(lingered, 0);
+  gate.close();
+  const first = world.tailnet.createUser(admin, { name: "first" });
+  await turn();
+  const second = world.tailnet.createUser(admin, { name: "second" });
+  gate.open();
+  await first;
+  // Comes while the queue lingers, and shares the second's commit.
+  const third = world.tailnet.createUser(admin, { name: "third" });
+  await Promise.all([second, third]);
+  assert.equal(lingered, 2, "after the first commit, behind which one waited, and after that of two");
+  assert.equal(world.commits, 5 + 2);
+});
+
 test("a command that needs to know what becomes of another waits for it", async () => {
   const world = await rig();
   const { tailnet } = world;

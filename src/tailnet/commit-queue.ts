@@ -38,6 +38,7 @@ export class CommitQueue {
   #doubtful = false;
   #sequence: number;
   readonly #resync: () => Promise<number>;
+  readonly #linger: () => Promise<void>;
 
   constructor(parts: {
     state: TailnetState;
@@ -48,6 +49,8 @@ export class CommitQueue {
     sequence: number;
     /** Brings memory to what the store holds; returns its sequence number. */
     resync: () => Promise<number>;
+    /** Lets commands gather while many come. */
+    linger?: (() => Promise<void>) | undefined;
   }) {
     this.#state = parts.state;
     this.#settler = parts.settler;
@@ -56,6 +59,7 @@ export class CommitQueue {
     this.#warn = parts.warn;
     this.#sequence = parts.sequence;
     this.#resync = parts.resync;
+    this.#linger = parts.linger ?? (() => Promise.resolve());
   }
 
   run<Value>(planner: Planner<Value>): Promise<Result<Value>> {
@@ -103,7 +107,11 @@ export class CommitQueue {
     try {
       while (this.#waiting.length > 0) {
         await this.#catchUp();
-        await this.#commitBatch();
+        // Where several came at once more will follow, and a transaction costs the same for many as for one. Somebody who
+        // sends one command after the other is never made to wait.
+        if (await this.#commitBatch()) {
+          await this.#linger();
+        }
       }
     } finally {
       this.#working = undefined;
@@ -125,10 +133,11 @@ export class CommitQueue {
     }
   }
 
-  async #commitBatch(): Promise<void> {
+  /** True when commands shared the commit, or came while it was under way. */
+  async #commitBatch(): Promise<boolean> {
     const batch = this.#gather();
     if (batch.length === 0) {
-      return;
+      return false;
     }
     let outcome: CommitOutcome;
     try {
@@ -140,9 +149,11 @@ export class CommitQueue {
         plan.abandon();
         command.fail(unavailable);
       }
-      return;
+      return false;
     }
+    const crowded = batch.length > 1 || this.#waiting.length > 0;
     this.#finish(batch, outcome);
+    return crowded;
   }
 
   /** Plans commands in order until one needs to know what becomes of an earlier one. Refusals are answered at once. */

@@ -29,7 +29,7 @@ function truncated(text: string): string {
   return bytes.length <= maxLabel ? text : new TextDecoder().decode(bytes.subarray(0, maxLabel));
 }
 
-/** Why a text cannot be a label, in headscale's words; undefined when it can. Expects lower case. */
+/** Why a text cannot be a label, in headscale's words; undefined when it can; capitals count as small ones. */
 export function labelFault(text: string): string | undefined {
   if (text === "") {
     return "empty DNS label";
@@ -37,13 +37,17 @@ export function labelFault(text: string): string | undefined {
   if (text.length > maxLabel) {
     return `${JSON.stringify(text)} is too long, max length is ${maxLabel} bytes`;
   }
-  if (label.test(text)) {
+  if (label.test(text.toLowerCase())) {
     return undefined;
   }
-  const bad = /[^a-z0-9-]/.exec(text)?.[0];
-  return bad === undefined
-    ? `${JSON.stringify(text)} is not a valid DNS label: must start and end with a letter or number`
-    : `${JSON.stringify(text)} is not a valid DNS label: contains invalid character '${bad}'`;
+  const lead = `${JSON.stringify(text)} is not a valid DNS label:`;
+  if (!/^[a-z0-9]/i.test(text)) {
+    return `${lead} must start with a letter or number`;
+  }
+  if (!/[a-z0-9]$/i.test(text)) {
+    return `${lead} must end with a letter or number`;
+  }
+  return `${lead} contains invalid character '${/[^a-z0-9-]/iu.exec(text)?.[0] ?? ""}'`;
 }
 
 /** `host-12` → `host` and 12; undefined without such an ending. */

@@ -64,7 +64,7 @@ export function renameNode(
       return { ok: false, error: nodeNotFound };
     }
     const name = wanted.toLowerCase();
-    const fault = labelFault(name);
+    const fault = labelFault(wanted);
     if (fault !== undefined) {
       return { ok: false, error: { code: "invalid", text: fault } };
     }

@@ -46,6 +46,8 @@ export interface TailnetOptions {
   defaultPolicy(world: PolicyWorld): PolicyEngine;
   /** The engine when a policy was set but none of the stored ones compiles: lets nobody reach anything. */
   closedPolicy(world: PolicyWorld): PolicyEngine;
+  /** Resolves a few milliseconds later: while many commands come, they gather for one commit. At once by default. */
+  readonly linger?: () => Promise<void>;
   /** Told of what could not be used and went on without (a stored policy, a row), in plain words without secrets. */
   readonly warn?: (text: string) => void;
 }

@@ -17,6 +17,7 @@ import { resync } from "./resync.ts";
 import { SecretChecker } from "./secrets.ts";
 import { isExpired, messageOf, Settler } from "./settle.ts";
 import { TailnetState } from "./state.ts";
+import { setByHeadscale } from "./taken-over.ts";
 import * as users from "./user-commands.ts";
 
 /** How many earlier policies are tried when the stored one does not compile, and how many `policyHistory` lists. */
@@ -43,6 +44,7 @@ export async function createTailnet(options: TailnetOptions): Promise<Tailnet> {
     warn,
     sequence: snapshot.sequence,
     resync: async () => resync(await store.load(), { state, settler, options, warn }),
+    linger: options.linger,
   });
   const run = <Value>(planner: Planner<Value>): Promise<Result<Value>> => queue.run(planner);
   /** Of the server's own accord: nobody waits for the answer. */
@@ -190,7 +192,7 @@ function pruneAudit(olderThan: number): Planner<void> {
   };
 }
 
-/** Puts the stored policy in force, or the last earlier one that compiles; returns what was wrong. */
+/** Puts the stored policy in force, or the last earlier one of ours that compiles; returns what was wrong. */
 async function loadPolicy(state: TailnetState, options: TailnetOptions): Promise<string | undefined> {
   const world: PolicyWorld = {
     users: [...state.users.values()].map(policyUserOf),
@@ -206,7 +208,9 @@ async function loadPolicy(state: TailnetState, options: TailnetOptions): Promise
     return undefined;
   }
   const stored: PolicyVersion = state.policyVersion;
-  const earlier = (await options.store.policyHistory(policyDepth)).filter(({ id }) => id < stored.id);
+  const earlier = (await options.store.policyHistory(policyDepth)).filter(
+    ({ id, setBy }) => id < stored.id && setBy !== setByHeadscale,
+  );
   for (const version of earlier) {
     const attempt = compile(options, version.text, world);
     if (attempt.ok) {

@@ -28,7 +28,7 @@ export interface UserPatch {
 const maxText = 1024;
 export const userNotFound: CommandError = { code: "not-found", text: "user not found" };
 
-function textFault(user: User): CommandError | undefined {
+function textFault(user: Omit<User, "id">): CommandError | undefined {
   if (user.name === "" && user.providerId === "") {
     return { code: "invalid", text: "user name must not be empty" };
   }
@@ -41,8 +41,8 @@ function textFault(user: User): CommandError | undefined {
   return undefined;
 }
 
-/** The clash that storing `user` would make, in the words of headscale's database. */
-function clash(plan: Plan, user: User): CommandError | undefined {
+/** The clash that storing `user` would make, in the words of headscale's database. One without an id is new. */
+function clash(plan: Plan, user: Omit<User, "id"> & { readonly id?: UserId }): CommandError | undefined {
   if (user.providerId === "") {
     const taken = plan.usersNamed(user.name).some((other) => other.providerId === "" && other.id !== user.id);
     return taken
@@ -61,8 +61,7 @@ function shown(user: User): object {
 
 export function createUser(state: TailnetState, actor: Actor, input: NewUser): Planner<User> {
   return (plan) => {
-    const user: User = {
-      id: plan.nextUserId(),
+    const draft: Omit<User, "id"> = {
       name: input.name,
       displayName: input.displayName ?? "",
       email: input.email ?? "",
@@ -73,10 +72,12 @@ export function createUser(state: TailnetState, actor: Actor, input: NewUser): P
       groups: [],
       createdAt: plan.now,
     };
-    const error = textFault(user) ?? clash(plan, user);
+    const error = textFault(draft) ?? clash(plan, draft);
     if (error !== undefined) {
       return { ok: false, error };
     }
+    // Ids are set aside only for those who come into being: scripts count on them following each other.
+    const user: User = { id: plan.nextUserId(), ...draft };
     plan.putUser(user);
     plan.audit(actor, "user.create", `user:${user.id}`, undefined, shown(user));
     return { ok: true, value: () => state.users.get(user.id) ?? user };

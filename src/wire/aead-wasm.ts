@@ -5,6 +5,8 @@ import { tagLength, type Aead } from "./aead.ts";
 
 const keyLength = 32;
 const nonceLength = 12;
+/** Largest associated data: a hash. */
+const dataLimit = 64;
 /** Largest text this implementation takes: a record's plaintext (protocol §2.5) rounded up. */
 export const wasmTextLimit = 4096;
 
@@ -36,37 +38,44 @@ function aeadOn(heap: SodiumHeap): Aead {
     _crypto_aead_chacha20poly1305_ietf_encrypt_detached: encrypt,
     _crypto_aead_chacha20poly1305_ietf_decrypt_detached: decrypt,
   } = heap;
-  const keyAt = allocate(keyLength + nonceLength + tagLength + wasmTextLimit);
+  const keyAt = allocate(keyLength + nonceLength + tagLength + dataLimit + wasmTextLimit);
   const nonceAt = keyAt + keyLength;
   const tagAt = nonceAt + nonceLength;
-  const textAt = tagAt + tagLength;
+  const dataAt = tagAt + tagLength;
+  const textAt = dataAt + dataLimit;
 
-  function load(key: Uint8Array, nonce: Uint8Array, length: number): Uint8Array {
+  function load(key: Uint8Array, nonce: Uint8Array, length: number, data: Uint8Array | undefined): Uint8Array {
     if (length > wasmTextLimit || key.length !== keyLength || nonce.length !== nonceLength) {
       throw new RangeError(`the WASM cipher takes up to ${wasmTextLimit} bytes, not ${length}`);
     }
     const memory = heap.HEAPU8;
     memory.set(key, keyAt);
     memory.set(nonce, nonceAt);
+    if (data !== undefined) {
+      if (data.length > dataLimit) {
+        throw new RangeError(`the WASM cipher takes up to ${dataLimit} bytes of associated data, not ${data.length}`);
+      }
+      memory.set(data, dataAt);
+    }
     return memory;
   }
 
   return {
     name: "libsodium",
-    seal(key, nonce, buffer, start, length) {
-      const memory = load(key, nonce, length);
+    seal(key, nonce, buffer, start, length, data) {
+      const memory = load(key, nonce, length, data);
       memory.set(buffer.subarray(start, start + length), textAt);
-      // (c, tag, tagLength*, m, length as two 32-bit halves, no associated data as pointer and two halves, nsec, nonce, key)
-      encrypt(textAt, tagAt, 0, textAt, length, 0, 0, 0, 0, 0, nonceAt, keyAt);
+      // (c, tag, tagLength*, m, length as two 32-bit halves, associated data as pointer and two halves, nsec, nonce, key)
+      encrypt(textAt, tagAt, 0, textAt, length, 0, dataAt, data?.length ?? 0, 0, 0, nonceAt, keyAt);
       buffer.set(memory.subarray(textAt, textAt + length), start);
       buffer.set(memory.subarray(tagAt, tagAt + tagLength), start + length);
     },
-    open(key, nonce, buffer, start, length) {
-      const memory = load(key, nonce, length);
+    open(key, nonce, buffer, start, length, data) {
+      const memory = load(key, nonce, length, data);
       memory.set(buffer.subarray(start, start + length), textAt);
       memory.set(buffer.subarray(start + length, start + length + tagLength), tagAt);
-      // (m, nsec, c, length as two halves, tag, no associated data as pointer and two halves, nonce, key)
-      const status = decrypt(textAt, 0, textAt, length, 0, tagAt, 0, 0, 0, nonceAt, keyAt);
+      // (m, nsec, c, length as two halves, tag, associated data as pointer and two halves, nonce, key)
+      const status = decrypt(textAt, 0, textAt, length, 0, tagAt, dataAt, data?.length ?? 0, 0, nonceAt, keyAt);
       if (status !== 0) {
         return false;
       }

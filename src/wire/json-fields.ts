@@ -60,7 +60,14 @@ function isSound(value: Json, depthLeft: number): boolean {
   if (isList(value)) {
     return value.every((item) => isSound(item, depthLeft - 1));
   }
-  return Object.entries(value).every(([key, item]) => isSound(key, 1) && isSound(item, depthLeft - 1));
+  // What JSON.parse made has no enumerable properties but its own.
+  for (const key in value) {
+    const item = value[key];
+    if (!isSound(key, 1) || (item !== undefined && !isSound(item, depthLeft - 1))) {
+      return false;
+    }
+  }
+  return true;
 }
 
 function isList(value: Json): value is readonly Json[] {
@@ -72,21 +79,35 @@ function wellFormed(text: string): string {
   return text.isWellFormed() ? text : text.toWellFormed();
 }
 
+/** Clients use few names: each is made lower-case once. The bound is for those who make names up. */
+const maxLowered = 1024;
+const loweredNames = new Map<string, string>();
+
+function lowered(name: string): string {
+  let lower = loweredNames.get(name);
+  if (lower === undefined) {
+    lower = name.toLowerCase();
+    if (loweredNames.size < maxLowered && name.length <= 64) {
+      loweredNames.set(name, lower);
+    }
+  }
+  return lower;
+}
+
 /** The fields of one object. A field that is absent, null or of Go's zero value reads as undefined or empty. */
 export class FieldReader {
+  readonly #object: JsonObject;
   readonly #values = new Map<string, Json>();
-  readonly #names = new Map<string, string>();
   readonly #path: string;
   readonly #problems: Problems;
 
   constructor(object: JsonObject, path: string, problems: Problems) {
     this.#path = path;
     this.#problems = problems;
-    for (const [name, value] of Object.entries(object)) {
-      const key = name.toLowerCase();
+    this.#object = object;
+    for (const name in object) {
       // As in Go, what comes later counts.
-      this.#values.set(key, value);
-      this.#names.set(key, name);
+      this.#values.set(lowered(name), object[name] ?? null);
     }
   }
 
@@ -104,7 +125,7 @@ export class FieldReader {
 
   /** The value as it came; undefined for absent and null. */
   raw(name: string): Json | undefined {
-    return this.#values.get(name.toLowerCase()) ?? undefined;
+    return this.#values.get(lowered(name)) ?? undefined;
   }
 
   /** A text of at most `limit` UTF-16 units; "" when absent. */
@@ -194,14 +215,15 @@ export class FieldReader {
 
   /** Fields whose lower-case names are not in `known`, verbatim, under the names they came with. */
   others(known: ReadonlySet<string>): Readonly<Record<string, Json>> | undefined {
-    const rest: [string, Json][] = [];
-    for (const [key, value] of this.#values) {
+    const rest = new Map<string, readonly [name: string, value: Json]>();
+    for (const name in this.#object) {
+      const key = lowered(name);
       // Assigned rather than defined, this one name would change an object instead of becoming a field of it.
       if (!known.has(key) && key !== "__proto__") {
-        rest.push([this.#names.get(key) ?? key, value]);
+        rest.set(key, [name, this.#object[name] ?? null]);
       }
     }
-    return rest.length === 0 ? undefined : Object.fromEntries(rest);
+    return rest.size === 0 ? undefined : Object.fromEntries(rest.values());
   }
 }
 

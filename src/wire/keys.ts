@@ -23,8 +23,28 @@ export type ChallengeKeyText = `chalpub:${string}`;
 export type RandomBytes = (count: number) => Uint8Array;
 
 /** A fresh key pair; `random` is given by tests and simulations that must repeat. */
-export function generatePrivateKey(random: RandomBytes = randomBytes): PrivateKey {
-  return privateKeyFromRaw(random(rawKeyLength));
+export function generatePrivateKey(random?: RandomBytes): PrivateKey {
+  if (random !== undefined) {
+    return privateKeyFromRaw(random(rawKeyLength));
+  }
+  const seed = nextSeed();
+  const key = privateKeyFromRaw(seed);
+  seed.fill(0);
+  return key;
+}
+
+/** Asking the system costs as much as half a key agreement, however few bytes: they are fetched for many keys at once. */
+const seedsAtOnce = 64;
+let seeds: Buffer = Buffer.alloc(0);
+let seedAt = 0;
+
+function nextSeed(): Buffer {
+  if (seedAt === seeds.length) {
+    seeds = randomBytes(seedsAtOnce * rawKeyLength);
+    seedAt = 0;
+  }
+  seedAt += rawKeyLength;
+  return seeds.subarray(seedAt - rawKeyLength, seedAt);
 }
 
 /** The key pair of 32 raw bytes, which are copied and clamped. Throws on any other length. */
@@ -50,21 +70,33 @@ export function publicOf(key: PrivateKey): Uint8Array {
   return key.publicRaw;
 }
 
-/**
- * X25519 agreement, 32 bytes. Undefined when the result would be all zero, which happens exactly for the public keys
- * of low order and must end a handshake (RFC 7748 §6.1, protocol §2.4).
- */
-export function sharedSecret(key: PrivateKey, peerPublic: Uint8Array): Uint8Array | undefined {
-  if (peerPublic.length !== rawKeyLength) {
+/** Another's public key, ready for agreements. */
+export interface PublicKey {
+  /** 32 bytes. */
+  readonly raw: Uint8Array;
+  readonly handle: KeyObject;
+}
+
+/** Undefined on any length but 32. Worth keeping where one key takes part in several agreements. */
+export function importPublicKey(raw: Uint8Array): PublicKey | undefined {
+  if (raw.length !== rawKeyLength) {
     return undefined;
   }
-  const publicKey = createPublicKey({
-    key: Buffer.from(peerPublic.buffer, peerPublic.byteOffset, peerPublic.byteLength),
-    format: "raw-public",
-    asymmetricKeyType: "x25519",
-  });
+  const key = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);
+  return { raw, handle: createPublicKey({ key, format: "raw-public", asymmetricKeyType: "x25519" }) };
+}
+
+/**
+ * X25519 agreement, 32 bytes. Undefined when the result would be all zero, which happens exactly for the public keys
+ * of low order and must end a handshake (RFC 7748 §6.1, protocol §2.4), and for what is no key.
+ */
+export function sharedSecret(key: PrivateKey, peer: PublicKey | Uint8Array): Uint8Array | undefined {
+  const publicKey = peer instanceof Uint8Array ? importPublicKey(peer) : peer;
+  if (publicKey === undefined) {
+    return undefined;
+  }
   try {
-    const secret = diffieHellman({ privateKey: key.handle, publicKey });
+    const secret = diffieHellman({ privateKey: key.handle, publicKey: publicKey.handle });
     return secret.every((byte) => byte === 0) ? undefined : secret;
   } catch {
     // OpenSSL refuses all-zero results by itself; there is nothing else left to fail with a well-formed key.

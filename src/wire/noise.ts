@@ -1,13 +1,21 @@
 // Noise_IK_25519_ChaChaPoly_BLAKE2s as Tailscale's control protocol uses it (protocol §2.4–2.5): both payloads empty,
 // the client's protocol version in the frame header and in the prologue. Pure bytes in, bytes out.
 // The static key that arrives is proven to be the peer's only when the last tag of the initiation has been checked.
-import { createCipheriv, createDecipheriv, hash, hkdfSync } from "node:crypto";
+import { hash, hkdfSync } from "node:crypto";
+import { tagLength } from "./aead.ts";
 import type { MachineKey } from "./ids.ts";
-import { generatePrivateKey, machineKeyText, rawKeyLength, sharedSecret, type PrivateKey } from "./keys.ts";
+import {
+  generatePrivateKey,
+  importPublicKey,
+  machineKeyText,
+  rawKeyLength,
+  sharedSecret,
+  type PrivateKey,
+} from "./keys.ts";
+import { aeadFor } from "./seal.ts";
 
 const protocolName = "Noise_IK_25519_ChaChaPoly_BLAKE2s";
 const prologuePrefix = "Tailscale Control Protocol v";
-const tagLength = 16;
 const zeroNonce = Buffer.alloc(12);
 
 /** Types of the frames on the wire (protocol §2.5). */
@@ -47,17 +55,32 @@ export type AcceptResult =
     } & SessionKeys)
   | { readonly ok: false; readonly reason: HandshakeFault };
 
+const protocolHash = hash("blake2s256", protocolName, "buffer");
+/** Clients of few versions come to one server key: their common beginning is hashed once. Versions are theirs to name. */
+const maxBeginnings = 64;
+const beginnings = new Map<string, Buffer>();
+
+function beginning(version: number, serverPublic: Uint8Array): Buffer {
+  const key = `${version} ${Buffer.from(serverPublic.buffer, serverPublic.byteOffset, rawKeyLength).toString("latin1")}`;
+  let known = beginnings.get(key);
+  if (known === undefined) {
+    const withVersion = blake2s(Buffer.concat([protocolHash, Buffer.from(prologuePrefix + version, "latin1")]));
+    known = blake2s(Buffer.concat([withVersion, serverPublic]));
+    if (beginnings.size < maxBeginnings) {
+      beginnings.set(key, known);
+    }
+  }
+  return known;
+}
+
 /** The running hash and chaining key of a handshake. */
 class SymmetricState {
   #hash: Buffer;
-  #chain: Buffer;
+  #chain: Buffer = protocolHash;
   #key: Buffer = Buffer.alloc(0);
 
   constructor(version: number, serverPublic: Uint8Array) {
-    this.#hash = blake2s(protocolName);
-    this.#chain = this.#hash;
-    this.mixHash(Buffer.from(prologuePrefix + version, "latin1"));
-    this.mixHash(serverPublic);
+    this.#hash = beginning(version, serverPublic);
   }
 
   get hash(): Uint8Array {
@@ -74,28 +97,22 @@ class SymmetricState {
 
   /** Each key seals once in a handshake, so the nonce is always zero. */
   encryptAndHash(plaintext: Uint8Array): Uint8Array {
-    const cipher = createCipheriv("chacha20-poly1305", this.#key, zeroNonce, { authTagLength: tagLength });
-    cipher.setAAD(this.#hash);
-    const body = cipher.update(plaintext);
-    cipher.final();
-    const sealed = Buffer.concat([body, cipher.getAuthTag()]);
+    const sealed = Buffer.allocUnsafe(plaintext.length + tagLength);
+    sealed.set(plaintext);
+    aeadFor(plaintext.length).seal(this.#key, zeroNonce, sealed, 0, plaintext.length, this.#hash);
     this.mixHash(sealed);
     return sealed;
   }
 
   /** Undefined when the tag does not verify. */
   decryptAndHash(sealed: Uint8Array): Uint8Array | undefined {
-    const decipher = createDecipheriv("chacha20-poly1305", this.#key, zeroNonce, { authTagLength: tagLength });
-    decipher.setAAD(this.#hash);
-    decipher.setAuthTag(sealed.subarray(sealed.length - tagLength));
-    const plaintext = decipher.update(sealed.subarray(0, sealed.length - tagLength));
-    try {
-      decipher.final();
-    } catch {
+    const length = sealed.length - tagLength;
+    const text = Buffer.from(sealed);
+    if (!aeadFor(length).open(this.#key, zeroNonce, text, 0, length, this.#hash)) {
       return undefined;
     }
     this.mixHash(sealed);
-    return plaintext;
+    return text.subarray(0, length);
   }
 
   /** [client → server, server → client]. */
@@ -125,8 +142,9 @@ export function acceptHandshake(initFrame: Uint8Array, serverStatic: PrivateKey,
   }
   const state = new SymmetricState(frame.version, serverStatic.publicRaw);
   state.mixHash(frame.ephemeral);
-  const es = sharedSecret(serverStatic, frame.ephemeral);
-  if (es === undefined) {
+  const clientEphemeral = importPublicKey(frame.ephemeral);
+  const es = clientEphemeral === undefined ? undefined : sharedSecret(serverStatic, clientEphemeral);
+  if (clientEphemeral === undefined || es === undefined) {
     return { ok: false, reason: "weak-key" };
   }
   state.mixKey(es);
@@ -134,8 +152,9 @@ export function acceptHandshake(initFrame: Uint8Array, serverStatic: PrivateKey,
   if (clientStatic === undefined) {
     return { ok: false, reason: "rejected" };
   }
-  const ss = sharedSecret(serverStatic, clientStatic);
-  if (ss === undefined) {
+  const clientKey = importPublicKey(clientStatic);
+  const ss = clientKey === undefined ? undefined : sharedSecret(serverStatic, clientKey);
+  if (clientKey === undefined || ss === undefined) {
     return { ok: false, reason: "weak-key" };
   }
   state.mixKey(ss);
@@ -143,8 +162,8 @@ export function acceptHandshake(initFrame: Uint8Array, serverStatic: PrivateKey,
     return { ok: false, reason: "rejected" };
   }
   const own = ephemeral ?? generatePrivateKey();
-  const ee = sharedSecret(own, frame.ephemeral);
-  const se = sharedSecret(own, clientStatic);
+  const ee = sharedSecret(own, clientEphemeral);
+  const se = sharedSecret(own, clientKey);
   if (ee === undefined || se === undefined) {
     return { ok: false, reason: "weak-key" };
   }

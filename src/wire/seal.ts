@@ -2,17 +2,16 @@
 // BIG-endian where Noise says little-endian, starting at 0; no associated data. Everything happens in the caller's
 // buffer. A direction holds 44 bytes and no native handle, so that tens of thousands of idle sessions stay cheap.
 import { nodeAead, type Aead } from "./aead.ts";
-import { wasmAead } from "./aead-wasm.ts";
+import { wasmAead, wasmTextLimit } from "./aead-wasm.ts";
 
 /**
- * Above this many bytes node:crypto is quicker than WASM (measured on x86-64 with Node 26: 300 bytes 5.0 against
- * 1.2 µs, 2,000 bytes 6.2 against 5.6 µs, 4,077 bytes 7.4 against 10.4 µs).
+ * The cheapest implementation for a text of `length` bytes, which is WASM once it has been compiled. At 4,077 bytes
+ * node:crypto is quicker by itself (7.4 against 10.4 µs; 300 bytes 5.0 against 1.2 µs; x86-64, Node 26), but each of its
+ * calls leaves a native context and a buffer to the garbage collector: after a thousand nodes came back three times at
+ * once that was 60 MB of resident memory, and collecting it cost what the quicker calls had saved.
  */
-const wasmLimit = 2048;
-
-/** The quickest implementation for a text of `length` bytes. WASM is there once it has been compiled. */
 export function aeadFor(length: number): Aead {
-  return length <= wasmLimit ? (wasmAead() ?? nodeAead) : nodeAead;
+  return length <= wasmTextLimit ? (wasmAead() ?? nodeAead) : nodeAead;
 }
 
 const nonceLength = 12;

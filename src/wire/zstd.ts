@@ -58,12 +58,6 @@ export function compress(bytes: Uint8Array): Buffer {
 }
 
 /**
- * Below this many bytes a frame shared by few sessions is better sent raw: compressing costs what sealing six messages
- * costs, and saves a few dozen bytes a session.
- */
-export const rawFrameBelow = 512;
-
-/**
  * Decodes all frames of a message. Undefined when a frame is broken, or when the result would be longer than
  * `maxLength`, which is what stops a small message from becoming a huge one.
  */

@@ -11,6 +11,7 @@ import { maxBodyBytes } from "../read-body.ts";
 import { mayCall } from "../scopes.ts";
 import { fromMessage, toMessage } from "./convert.ts";
 import { serviceOf } from "./descriptors.ts";
+import { addReflection } from "./reflection.ts";
 
 export interface GrpcOptions {
   readonly deps: OperationDeps;
@@ -18,6 +19,8 @@ export interface GrpcOptions {
   /** Who calls; asked once per request. */
   readonly authenticate: (request: Http2ServerRequest) => Authentication;
   readonly onFault: (fault: unknown) => void;
+  /** Tell whoever asks what is served here. */
+  readonly reflection: boolean;
 }
 
 export type GrpcHandler = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
@@ -27,7 +30,7 @@ type Refusal = Exclude<Authentication, { readonly kind: "caller" }>;
 const noOne: Refusal = { kind: "refused", reason: "authorization token not supplied" };
 const callerKey = createContextKey<Authentication>(noOne);
 
-export function createGrpcHandler({ deps, operations, authenticate, onFault }: GrpcOptions): GrpcHandler {
+export function createGrpcHandler({ deps, operations, authenticate, onFault, reflection }: GrpcOptions): GrpcHandler {
   const ours = operations.filter(({ call }) => call.inHeadscale);
   const service = serviceOf(ours.map(({ call }) => call));
   const callers = new WeakMap<object, Authentication>();
@@ -46,6 +49,9 @@ export function createGrpcHandler({ deps, operations, authenticate, onFault }: G
             return toMessage(call.response, method.output, answer);
           });
         }
+      }
+      if (reflection) {
+        addReflection(router, [service]);
       }
     },
   });

@@ -38,6 +38,21 @@ export async function configTest(run: Invocation): Promise<void> {
   }
 }
 
+/** What the server would run with, as a config.yaml. */
+export async function configDump(run: Invocation): Promise<void> {
+  const loaded = await loadFull(run);
+  noteWarnings(run, loaded);
+  if (loaded.config === undefined) {
+    throw new CliError(`configuration error: loading configuration: ${faults(loaded)}`);
+  }
+  const { dumpConfig } = await import("../../config/dump.ts");
+  const withSecrets = run.flags.on("with-secrets");
+  const { tree, yaml } = dumpConfig(loaded.config, { withSecrets });
+  const source = loaded.file === undefined ? "the environment and the defaults" : loaded.file;
+  const warning = withSecrets ? "\n# It holds secrets: keep it from others (chmod 600)." : "";
+  run.answer(plain(tree), `# The configuration in effect, of ${source}.${warning}\n\n${yaml.trimEnd()}`);
+}
+
 const severityColour = { error: "red", warning: "yellow", info: "green" } as const;
 
 /** Every key of the file and the environment: understood, unknown, removed or risky. */

@@ -37,9 +37,10 @@ export async function expireNode(run: Invocation): Promise<void> {
   const { flags } = run;
   const disable = flags.on("disable");
   const expiry = disable ? null : expiryFlag(run);
+  const doing = disable ? "disabling node expiry" : "expiring node";
   const client = await run.client();
-  const id = await nodeId(client, flags, "expiring node");
-  const { node } = await client.call(ExpireNode, { nodeId: id, expiry, disableExpiry: disable }, "expiring node");
+  const id = await nodeId(client, flags, doing);
+  const { node } = await client.call(ExpireNode, { nodeId: id, expiry, disableExpiry: disable }, doing);
   const inFuture = expiry !== null && expiry > run.io.now();
   const text = disable ? "Node expiry disabled" : inFuture ? "Node expiration updated" : "Node expired";
   run.answer(one(Node, node ?? Node.unset), text);

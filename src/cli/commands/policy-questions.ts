@@ -8,13 +8,14 @@ import type { Invocation } from "../invocation.ts";
 import { one } from "../output-shapes.ts";
 import { paint, tableStyle, withoutControls } from "../table.ts";
 import type { TableStyle } from "../table.ts";
+import { unreadable } from "./policy.ts";
 import { previewText } from "./policy-preview-text.ts";
 
 async function draft(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (fault) {
-    throw new CliError(`reading policy file: ${fault instanceof Error ? fault.message : path}`);
+    throw unreadable(path, fault);
   }
 }
 

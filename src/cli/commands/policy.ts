@@ -20,7 +20,7 @@ export async function getPolicy(run: Invocation): Promise<void> {
 
 async function policyInForce(run: Invocation): Promise<string> {
   const client = await run.client();
-  return (await client.call(GetPolicy, {}, "getting policy")).policy;
+  return (await client.call(GetPolicy, {}, "loading ACL policy")).policy;
 }
 
 async function storedPolicy(policy: OfflinePolicy): Promise<string> {
@@ -31,28 +31,65 @@ async function storedPolicy(policy: OfflinePolicy): Promise<string> {
   return text;
 }
 
+/** In Go's words for the fault that happens. */
+export function unreadable(path: string, fault: unknown): CliError {
+  const isMissing = fault instanceof Error && "code" in fault && fault.code === "ENOENT";
+  const reason = isMissing
+    ? `open ${path}: no such file or directory`
+    : fault instanceof Error
+      ? fault.message
+      : String(fault);
+  return new CliError(`reading policy file: ${reason}`);
+}
+
 async function policyFile(run: Invocation, path = run.flags.text("file")): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (fault) {
-    throw new CliError(`reading policy file: ${fault instanceof Error ? fault.message : path}`);
+    throw unreadable(path, fault);
   }
 }
 
 export async function setPolicy(run: Invocation): Promise<void> {
   const text = await policyFile(run);
-  if (run.flags.on(bypass)) {
-    await withoutServer(run, async (policy) => {
-      const set = await policy.set(text);
-      if (!set.ok) {
-        throw new CliError(`setting policy: ${set.error.text}`);
-      }
-    });
-  } else if (!(await setOnServer(run, text))) {
+  const isSet = run.flags.on(bypass)
+    ? await withoutServer(run, (policy) => setAt(run, text, databasePlace(policy)))
+    : await setAt(run, text, await serverPlace(run));
+  if (!isSet) {
     run.answer(result("Policy not changed"), "Policy not changed");
     return;
   }
   run.io.stdout.write("Policy updated.\n");
+}
+
+/** Where a policy is set: at the server, or in the database of one that does not run. */
+interface PolicyPlace {
+  /** Undefined when there is none to give: setting the policy then says what is wrong, in its own words. */
+  preview(policy: string): Promise<PreviewPolicyValue | undefined>;
+  /** Throws CliError. */
+  set(policy: string): Promise<void>;
+}
+
+async function serverPlace(run: Invocation): Promise<PolicyPlace> {
+  const client = await run.client();
+  return {
+    preview: (policy) => previewOf(run, policy),
+    async set(policy) {
+      await client.call(SetPolicy, { policy }, "setting policy");
+    },
+  };
+}
+
+function databasePlace(offline: OfflinePolicy): PolicyPlace {
+  return {
+    preview: (policy) => Promise.resolve(offline.preview(policy)),
+    async set(policy) {
+      const set = await offline.set(policy);
+      if (!set.ok) {
+        throw new CliError(`setting policy: ${set.error.text}`);
+      }
+    },
+  };
 }
 
 /** Changes told of each kind when a policy is set; `policy preview` tells all. */
@@ -62,9 +99,8 @@ const toldWhenSet = 10;
  * What changes and what is doubtful goes to stderr: on a terminal before the policy is set, with a question when somebody
  * loses access; in scripts afterwards. False when the answer was no.
  */
-async function setOnServer(run: Invocation, policy: string): Promise<boolean> {
-  const client = await run.client();
-  const preview = await previewOf(run, policy);
+async function setAt(run: Invocation, policy: string, place: PolicyPlace): Promise<boolean> {
+  const preview = await place.preview(policy);
   const ask = run.io.isInteractive && !run.flags.on("force") && preview !== undefined && losesAccess(preview);
   if (ask) {
     tell(run, preview);
@@ -72,14 +108,13 @@ async function setOnServer(run: Invocation, policy: string): Promise<boolean> {
       return false;
     }
   }
-  await client.call(SetPolicy, { policy }, "setting policy");
+  await place.set(policy);
   if (!ask && preview !== undefined) {
     tell(run, preview);
   }
   return true;
 }
 
-/** Undefined when the server has none to give: setting the policy then says what is wrong, in its own words. */
 async function previewOf(run: Invocation, policy: string): Promise<PreviewPolicyValue | undefined> {
   const client = await run.client();
   try {
@@ -189,6 +224,7 @@ export async function rollbackPolicy(run: Invocation): Promise<void> {
   if (!/^\d{1,15}$/.test(id)) {
     throw new CliError(`${JSON.stringify(id)} is not the number of a policy; "policy history" lists them`);
   }
+  await tellOfRollback(run, id);
   if (!(await run.confirm(`Do you want to put policy ${id} in force again?`))) {
     run.answer(result("Policy not changed"), "Policy not changed");
     return;
@@ -196,6 +232,21 @@ export async function rollbackPolicy(run: Invocation): Promise<void> {
   const client = await run.client();
   await client.call(RollbackPolicy, { id: Number(id) }, "rolling back policy");
   run.answer(result("Policy updated."), "Policy updated.");
+}
+
+/** Nothing of a policy that does not exist, or cannot be had any more: putting it in force says what is wrong. */
+async function tellOfRollback(run: Invocation, id: string): Promise<void> {
+  const client = await run.client();
+  const { revisions } = await client.call(ListPolicyHistory, {}, "reading policy history");
+  const wanted = revisions.find((revision) => String(revision.id) === id);
+  const preview = wanted === undefined ? undefined : await previewOf(run, wanted.policy);
+  if (preview === undefined) {
+    return;
+  }
+  tell(run, preview);
+  if (changesNothing(preview)) {
+    run.note("Nothing changes.");
+  }
 }
 
 /** A file laid out evenly, to stdout or (--write) in place; without a file, the policy in force. No server is needed for a file. */

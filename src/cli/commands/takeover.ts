@@ -13,9 +13,9 @@ export async function takeover(run: Invocation): Promise<void> {
     await undo(run, config.database);
     return;
   }
-  const { dryRunTakeover, takeOver } = await import("../../server/takeover-part.ts");
+  const { dryRunTakeover, takeOverAlone } = await import("../../server/takeover-part.ts");
   const dry = run.flags.on("dry-run");
-  const outcome = await (dry ? dryRunTakeover(config) : takeOver(config));
+  const outcome = await (dry ? dryRunTakeover(config) : takeOverAlone(config));
   switch (outcome.kind) {
     case "refused":
       throw new CliError(outcome.reason);
@@ -51,11 +51,15 @@ function reportText(run: Invocation, { version, counts, report, snapshot }: Take
 
 async function undo(run: Invocation, database: DatabaseConfig): Promise<void> {
   const { undoTakeover } = await import("../../server/takeover-part.ts");
-  const said = await undoTakeover(database);
-  if (said === undefined) {
-    throw new CliError("there is no copy of a headscale database to put back");
+  const outcome = await undoTakeover(database);
+  switch (outcome.kind) {
+    case "nothing-to-do":
+      throw new CliError("there is no copy of a headscale database to put back");
+    case "refused":
+      throw new CliError(outcome.reason);
+    case "undone":
+      run.answer(plain({ undone: outcome.text }), outcome.text);
   }
-  run.answer(plain({ undone: said }), said);
 }
 
 async function configOf(run: Invocation): Promise<Config> {

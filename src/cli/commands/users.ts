@@ -14,7 +14,8 @@ export async function createUser(run: Invocation): Promise<void> {
   const name = operandOr(run, "missing parameters");
   const { flags } = run;
   const picture = flags.text("picture-url");
-  if (picture !== "" && !URL.canParse(picture)) {
+  // Relative ones too, as Go parses them.
+  if (picture !== "" && !URL.canParse(picture, "https://host.invalid/")) {
     throw new CliError(`invalid picture URL: ${JSON.stringify(picture)} is not a URL`);
   }
   const client = await run.client();

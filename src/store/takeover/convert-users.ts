@@ -1,6 +1,7 @@
 // Users and policies of a headscale database. Ids and provider identifiers are kept as they are.
 import type { PolicyVersion } from "../../tailnet/contract.ts";
 import type { User } from "../../tailnet/model.ts";
+import { setByHeadscale } from "../../tailnet/taken-over.ts";
 import type { UserId } from "../../wire/ids.ts";
 import { idOf, textOf, timeOf } from "./legacy-values.ts";
 import type { Row } from "./legacy-values.ts";
@@ -68,7 +69,7 @@ export function convertPolicies(rows: readonly Row[], report: Report): readonly 
         report.add("odd", `policy version ${id}`, "is empty and was left out");
         return [];
       }
-      return [{ id, text, setAt: timeOf(row["updated_at"]) ?? timeOf(row["created_at"]) ?? 0, setBy: "headscale" }];
+      return [{ id, text, setAt: timeOf(row["updated_at"]) ?? timeOf(row["created_at"]) ?? 0, setBy: setByHeadscale }];
     })
     .sort((a, b) => a.id - b.id);
 }

@@ -1,7 +1,7 @@
 // A whole headscale database as the writes that make a Hawser database of it, beside a report. Pure: what reads the
 // database, hashes and decodes is passed in.
 import type { PreAuthKey, User } from "../../tailnet/model.ts";
-import type { Write } from "../../tailnet/store.ts";
+import type { AuditEntry, Write } from "../../tailnet/store.ts";
 import { convertApiKeys, convertPreAuthKeys } from "./convert-keys.ts";
 import type { HashText } from "./convert-keys.ts";
 import { convertNodes } from "./convert-nodes.ts";
@@ -32,12 +32,16 @@ export interface ConvertTools {
    * is none) and the users, or why that cannot be said.
    */
   readonly judgeTags: (policy: string | undefined, users: readonly User[]) => TagJudge;
+  /** The first entry of the new audit log. */
+  readonly note?: (done: Pick<Conversion, "report" | "counts"> & Pick<LegacyTables, "version">) => AuditEntry;
 }
 
 export interface TagJudge {
   readonly mayTag: NodeSurroundings["mayTag"];
   /** Why nothing is granted; reported when it matters. */
   readonly problem?: string;
+  /** There is a policy, and it is the problem: the server will start without one. */
+  readonly unusable?: true;
 }
 
 export interface Conversion {
@@ -53,6 +57,9 @@ export function convert(tables: LegacyTables, tools: ConvertTools): Conversion {
   const userIds = new Set<number>(users.map((user) => user.id));
   const policies = convertPolicies(tables.policies, report);
   const judge = tools.judgeTags(policies.at(-1)?.text, users);
+  if (judge.unusable && judge.problem !== undefined) {
+    report.add("odd", "policy", `${judge.problem}; until it is mended nobody may reach anybody`);
+  }
   const preAuthKeys = convertPreAuthKeys(tables.preAuthKeys, userIds, tools.hash, report);
   const nodes = convertNodes(
     tables.nodes,
@@ -67,6 +74,13 @@ export function convert(tables: LegacyTables, tools: ConvertTools): Conversion {
     report,
   );
   const apiKeys = convertApiKeys(tables.apiKeys, report);
+  const counts = {
+    users: users.length,
+    nodes: nodes.length,
+    preAuthKeys: preAuthKeys.length,
+    apiKeys: apiKeys.length,
+    policies: policies.length,
+  };
   const writes: Write[] = [
     ...users.map((user): Write => ({ kind: "put-user", user })),
     ...preAuthKeys.map(({ key, secret }): Write => ({ kind: "put-pre-auth-key", key, secret })),
@@ -84,16 +98,13 @@ export function convert(tables: LegacyTables, tools: ConvertTools): Conversion {
       },
     },
     { kind: "put-setting", key: "takeover.from", value: `headscale ${tables.version}` },
+    ...(tools.note === undefined
+      ? []
+      : [{ kind: "audit", entry: tools.note({ version: tables.version, report, counts }) } as const]),
   ];
   return {
     writes,
     report,
-    counts: {
-      users: users.length,
-      nodes: nodes.length,
-      preAuthKeys: preAuthKeys.length,
-      apiKeys: apiKeys.length,
-      policies: policies.length,
-    },
+    counts,
   };
 }

@@ -1,21 +1,19 @@
 // Reads a headscale SQLite database, opened read-only: its tables, rows and highest ids.
 import { DatabaseSync } from "node:sqlite";
 import type { LegacyTables } from "./convert.ts";
+import { textOf } from "./legacy-values.ts";
 import type { Row } from "./legacy-values.ts";
 import { recognise } from "./legacy-version.ts";
 import type { Recognised } from "./legacy-version.ts";
+import { isLeftHalfWritten } from "./sqlite-files.ts";
 
-type TableName = keyof LegacyTables["highest"] | "routes" | "migrations";
+type TableName = keyof LegacyTables["highest"] | "routes" | "migrations" | "database_versions";
 
 /** What kind of database the file holds. A file that is no SQLite database throws SQLite's own error. */
 export function recogniseSqlite(path: string): Recognised {
   const db = openReadOnly(path);
   try {
-    const names = tableNames(db);
-    return recognise(
-      names,
-      rowsOf(db, names, "migrations").map((row) => String(row["id"])),
-    );
+    return recogniseOpen(db, tableNames(db));
   } finally {
     db.close();
   }
@@ -28,10 +26,7 @@ export function readSqlite(path: string): LegacyTables | undefined {
     db.exec("BEGIN");
     const names = tableNames(db);
     const rows = (table: TableName): readonly Row[] => rowsOf(db, names, table);
-    const recognised = recognise(
-      names,
-      rows("migrations").map((row) => String(row["id"])),
-    );
+    const recognised = recogniseOpen(db, names);
     if (recognised.kind !== "headscale") {
       return undefined;
     }
@@ -56,10 +51,33 @@ export function readSqlite(path: string): LegacyTables | undefined {
   }
 }
 
+function recogniseOpen(db: DatabaseSync, tables: readonly string[]): Recognised {
+  return recognise({
+    tables,
+    migrations: rowsOf(db, tables, "migrations").map((row) => textOf(row["id"])),
+    lastUsedBy: rowsOf(db, tables, "database_versions").map((row) => textOf(row["version"]))[0],
+  });
+}
+
+/**
+ * Open for reading alone. A database that somebody left in the middle of a transaction (a server without a write-ahead
+ * log, killed) can only be read once that transaction is rolled back, which takes a connection that may write.
+ */
 function openReadOnly(path: string): DatabaseSync {
   const db = new DatabaseSync(path, { readOnly: true });
   db.exec("PRAGMA busy_timeout = 5000");
-  return db;
+  try {
+    tableNames(db);
+    return db;
+  } catch (error) {
+    db.close();
+    if (!isLeftHalfWritten(error)) {
+      throw error;
+    }
+  }
+  const recovering = new DatabaseSync(path);
+  recovering.exec("PRAGMA busy_timeout = 5000; PRAGMA query_only = ON");
+  return recovering;
 }
 
 function tableNames(db: DatabaseSync): readonly string[] {

@@ -19,5 +19,9 @@ export type TakeoverOutcome =
   | { readonly kind: "refused"; readonly reason: string };
 
 export function summarise(version: LegacyVersion, conversion: Conversion): TakeoverSummary {
-  return { version, counts: conversion.counts, report: conversion.report.lines };
+  // Nodes are converted in the order of their life, and read in that of their ids.
+  const report = conversion.report.lines.toSorted((a, b) => order.compare(a.subject, b.subject));
+  return { version, counts: conversion.counts, report };
 }
+
+const order = new Intl.Collator("en", { numeric: true });

@@ -1,13 +1,14 @@
 // Takes a headscale SQLite database over in place. The old file is copied aside first (consistent, WAL included), the
 // new database is built beside it in one commit and then renamed over it: killed at any instant, the path holds either
 // headscale's database or Hawser's, whole.
-import { closeSync, copyFileSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import { existsSync, realpathSync, renameSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import type { Store } from "../../tailnet/store.ts";
 import { convert } from "./convert.ts";
 import type { Conversion, ConvertTools } from "./convert.ts";
 import type { LegacyVersion } from "./legacy-version.ts";
+import { holderOf } from "./open-elsewhere.ts";
+import { copyDatabase, foldLog, ownLike, removeDatabase, stamped, syncFile, syncFolder } from "./sqlite-files.ts";
 import { readSqlite, recogniseSqlite } from "./sqlite-source.ts";
 import { summarise } from "./summary.ts";
 import type { TakeoverOutcome } from "./summary.ts";
@@ -29,59 +30,56 @@ export function dryRunSqlite(path: string, tools: ConvertTools): TakeoverOutcome
 }
 
 export async function takeOverSqlite(takeover: SqliteTakeover): Promise<TakeoverOutcome> {
-  const { path } = takeover;
-  const first = readForTakeover(path, takeover.tools);
+  const first = readForTakeover(takeover.path, takeover.tools);
   if (first.kind !== "read") {
     return first;
   }
-  const snapshot = `${path}.headscale-${first.version}-${stamp(takeover.now)}`;
-  copyConsistently(path, snapshot);
-  if (!closeForOthers(path)) {
-    rmSync(snapshot);
+  // The file itself: a link to it stays one.
+  const path = realpathSync(takeover.path);
+  const holder = holderOf(path);
+  if (holder !== undefined) {
     return {
       kind: "refused",
-      reason: `another program still has ${basename(path)} open; stop headscale first, then start Hawser again`,
+      reason: `${holder} still has ${basename(path)} open; stop headscale first, then start Hawser again`,
     };
   }
-  // Nobody else writes from here on; what was written since the first read is in this one.
-  const final = readForTakeover(path, takeover.tools);
-  if (final.kind !== "read") {
-    return final;
+  // Under names that mean nothing to anybody until both are whole; the next attempt replaces what a killed one left.
+  const [copy, fresh] = [`${path}.headscale-copying`, `${path}.hawser-new`];
+  try {
+    copyDatabase(path, copy);
+    // Nobody else writes from here on; what was written since the first read is in this one.
+    const final = readForTakeover(path, takeover.tools);
+    if (final.kind !== "read") {
+      return final;
+    }
+    await buildDatabase(fresh, final.conversion, takeover.openStore);
+    ownLike(path, fresh);
+    const snapshot = stamped(`${path}.headscale-${final.version}`, takeover.now);
+    renameSync(copy, snapshot);
+    syncFolder(dirname(path));
+    putInPlace(fresh, path, snapshot);
+    return { kind: "done", summary: { ...summarise(final.version, final.conversion), snapshot } };
+  } finally {
+    removeDatabase(copy);
+    removeDatabase(fresh);
   }
-  const fresh = `${path}.hawser-new`;
-  removeDatabase(fresh);
-  await buildDatabase(fresh, final.conversion, takeover.openStore);
-  renameSync(fresh, path);
-  syncFolder(dirname(path));
-  return { kind: "done", summary: { ...summarise(final.version, final.conversion), snapshot } };
 }
 
-/**
- * Puts the newest copy of headscale's database back; Hawser's is kept beside it.
- * Returns both paths, or undefined when there is no copy.
- */
-export function undoSqliteTakeover(
-  path: string,
-  now: number,
-): { readonly restored: string; readonly kept: string } | undefined {
-  const snapshot = newestSnapshot(path);
-  if (snapshot === undefined) {
-    return undefined;
+function putInPlace(fresh: string, path: string, snapshot: string): void {
+  try {
+    renameSync(fresh, path);
+  } catch (error) {
+    // headscale's file is still in its place, so there is no need for a copy of it.
+    removeDatabase(snapshot);
+    if (error instanceof Error && "code" in error && error.code === "EBUSY") {
+      throw new Error(
+        `${basename(path)} cannot be replaced because it is mounted as a single file; mount the folder that it is in`,
+        { cause: error },
+      );
+    }
+    throw error;
   }
-  const kept = `${path}.hawser-${stamp(now)}`;
-  if (existsSync(path)) {
-    copyConsistently(path, kept);
-    closeForOthers(path);
-  }
-  const fresh = `${path}.headscale-new`;
-  copyFileSync(snapshot, fresh);
-  syncFile(fresh);
-  for (const suffix of ["-wal", "-shm"]) {
-    rmSync(path + suffix, { force: true });
-  }
-  renameSync(fresh, path);
   syncFolder(dirname(path));
-  return { restored: snapshot, kept };
 }
 
 interface ReadForTakeover {
@@ -101,7 +99,7 @@ function readForTakeover(
   switch (recognised.kind) {
     case "not-headscale":
       return { kind: "nothing-to-do" };
-    case "too-old":
+    case "unsupported":
       return { kind: "refused", reason: recognised.advice };
     case "headscale": {
       const tables = readSqlite(path);
@@ -117,6 +115,7 @@ async function buildDatabase(
   conversion: Conversion,
   openStore: SqliteTakeover["openStore"],
 ): Promise<void> {
+  removeDatabase(path);
   const store = await openStore(path);
   try {
     const outcome = await store.commit([conversion.writes]);
@@ -128,61 +127,6 @@ async function buildDatabase(
   } finally {
     await store.close();
   }
-  closeForOthers(path);
+  foldLog(path);
   syncFile(path);
-}
-
-/** A copy of the database as of now, with what is still in its WAL. */
-function copyConsistently(from: string, to: string): void {
-  const db = new DatabaseSync(from);
-  try {
-    db.exec("PRAGMA busy_timeout = 5000");
-    db.prepare("VACUUM INTO ?").run(to);
-  } finally {
-    db.close();
-  }
-  syncFile(to);
-}
-
-/** Folds the WAL into the file, which succeeds only when no other connection has it open. */
-function closeForOthers(path: string): boolean {
-  const db = new DatabaseSync(path);
-  try {
-    const mode = db.prepare("PRAGMA journal_mode = DELETE").get()?.["journal_mode"];
-    return mode === "delete";
-  } catch {
-    return false;
-  } finally {
-    db.close();
-  }
-}
-
-function newestSnapshot(path: string): string | undefined {
-  const start = `${basename(path)}.headscale-`;
-  const names = readdirSync(dirname(path)).filter((name) => name.startsWith(start) && /-\d{8}T\d{6}Z$/.test(name));
-  const newest = names.sort((a, b) => a.slice(-16).localeCompare(b.slice(-16))).at(-1);
-  return newest === undefined ? undefined : join(dirname(path), newest);
-}
-
-function removeDatabase(path: string): void {
-  for (const suffix of ["", "-wal", "-shm", "-journal"]) {
-    rmSync(path + suffix, { force: true });
-  }
-}
-
-/** `20261120T201500Z` */
-function stamp(now: number): string {
-  return new Date(now).toISOString().replace(/[-:]|\.\d+/g, "");
-}
-
-function syncFile(path: string): void {
-  const file = openSync(path, "r+");
-  fsyncSync(file);
-  closeSync(file);
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(path, "r");
-  fsyncSync(folder);
-  closeSync(folder);
 }

@@ -16,7 +16,8 @@ import type { ConvertTools } from "./convert.ts";
 import { postgresDump, sqliteDump } from "./headscale-029.test-data.ts";
 import type { TakeoverOutcome, TakeoverSummary } from "./summary.ts";
 import { dryRunPostgres, takeOverPostgres, undoPostgresTakeover } from "./takeover-postgres.ts";
-import { dryRunSqlite, takeOverSqlite, undoSqliteTakeover } from "./takeover-sqlite.ts";
+import { dryRunSqlite, takeOverSqlite } from "./takeover-sqlite.ts";
+import { undoSqliteTakeover } from "./undo-sqlite.ts";
 
 const tools: ConvertTools = {
   hash: (text) => createHash("sha256").update(text).digest("hex"),
@@ -121,7 +122,7 @@ test("SQLite: undo gives headscale's database back and keeps Hawser's", async (c
   const path = headscaleFile(context);
   summaryOf(await takeOverSqlite({ path, tools, openStore, now }));
   const undone = undoSqliteTakeover(path, now + 1000);
-  assert.ok(undone !== undefined);
+  assert.ok(undone.kind === "undone");
   const db = new DatabaseSync(path);
   assert.equal(db.prepare("SELECT given_name FROM nodes WHERE id = 9").get()?.["given_name"], "renamed-by-admin");
   db.close();
@@ -180,6 +181,7 @@ test("PostgreSQL: carried over in one transaction, and given back by undo", { sk
   assert.equal(highest.node, 12);
   await opening.store.close();
   assert.equal((await takeOverPostgres(target, tools)).kind, "nothing-to-do");
-  assert.match((await undoPostgresTakeover(target, now)) ?? "", /^hawser_undone_/);
+  const undone = await undoPostgresTakeover(target, now);
+  assert.match(undone.kind === "undone" ? undone.kept : "", /^hawser_undone_/);
   assert.equal((await dryRunPostgres(target, tools)).kind, "done");
 });

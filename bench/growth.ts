@@ -1,0 +1,29 @@
+// Does something grow? A straight line through what was seen, and what it would come to in an hour.
+
+export interface Growth {
+  /** What an hour more would add, as a part of what there was: 0.1 is a tenth. */
+  readonly perHour: number;
+  /** How far off that may be by chance: one standard error of the slope. */
+  readonly uncertainty: number;
+}
+
+/** Least squares over samples that stand `everySeconds` apart. */
+export function growthOf(samples: readonly number[], everySeconds: number): Growth {
+  const count = samples.length;
+  const perHour = 3600 / everySeconds;
+  const middle = (count - 1) / 2;
+  const mean = samples.reduce((sum, value) => sum + value, 0) / count;
+  const spread = samples.reduce((sum, _, index) => sum + (index - middle) ** 2, 0);
+  const slope = samples.reduce((sum, value, index) => sum + (index - middle) * (value - mean), 0) / spread;
+  const start = mean - slope * middle;
+  const residual = samples.reduce((sum, value, index) => sum + (value - start - slope * index) ** 2, 0);
+  const error = count < 3 ? Infinity : Math.sqrt(residual / (count - 2) / spread);
+  return { perHour: (slope * perHour) / start, uncertainty: (error * perHour) / start };
+}
+
+/** The second half of what was seen once the server had run for `warmUpSeconds`, at most a quarter of the whole. */
+export function judged(samples: readonly number[], everySeconds: number, warmUpSeconds: number): readonly number[] {
+  const warmUp = Math.min(Math.ceil(warmUpSeconds / everySeconds), Math.floor(samples.length / 4));
+  const rest = samples.slice(warmUp);
+  return rest.slice(Math.floor(rest.length / 2));
+}

@@ -1,0 +1,104 @@
+// How the edge writes to many at once: in turns, and in buffers that are used again.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { sealedLength } from "../wire/record.ts";
+import { edgeRig, message, until } from "./edge-rig.test-data.ts";
+import { textReply } from "./reply.ts";
+import { createSealBuffers, sealStep } from "./seal-buffers.ts";
+
+test("large messages to many clients, one of which reads late, arrive whole though their buffers are used again", async (context) => {
+  const rig = await edgeRig(context);
+  rig.answer = (request) => rig.link.openStream(request.id, request.id * 64);
+  const clients = await Promise.all(Array.from({ length: 12 }, () => rig.connect()));
+  const streams = await Promise.all(clients.map((client) => client.map({})));
+  const late = clients[3];
+  late?.socket.pause();
+  for (let round = 0; round < 8; round++) {
+    for (let session = 1; session <= streams.length; session++) {
+      // Each says something else, so that bytes of another message would show; a forged record would end the stream.
+      rig.link.deliver(message({ session, round, text: String.fromCharCode(97 + session).repeat(300_000) }), [
+        session * 64,
+      ]);
+    }
+    await until(() => rig.counters.messagesDelivered === (round + 1) * streams.length);
+  }
+  late?.socket.resume();
+  const heard = new Set<number>();
+  for (const stream of streams) {
+    for (let round = 0; round < 8; round++) {
+      const told = (await stream.next()) as { session: number; round: number; text: string };
+      assert.equal(told.round, round);
+      assert.equal(told.text, String.fromCharCode(97 + told.session).repeat(300_000));
+      heard.add(told.session);
+    }
+  }
+  assert.equal(heard.size, streams.length);
+});
+
+test("acknowledgements wait for the answer to leave with, but not for long", async (context) => {
+  const rig = await edgeRig(context);
+  rig.answer = () => undefined;
+  const client = await rig.connect();
+  const chunks: Buffer[] = [];
+  client.socket.on("data", (bytes: Buffer) => chunks.push(bytes));
+  const held = client.request("POST", "/machine/register", "{}");
+  await until(() => rig.requests.length === 1);
+  await turn();
+  const before = chunks.length;
+  // Nobody answers: the acknowledgement of the client's SETTINGS goes alone.
+  rig.clock.advance(10);
+  await until(() => chunks.length > before);
+  rig.link.reply(1, textReply(200, "late"));
+  assert.equal((await held).status, 200);
+
+  rig.answer = (request) => setImmediate(() => rig.link.reply(request.id, textReply(200, "at once")));
+  const quick = await rig.connect();
+  const parts: Buffer[] = [];
+  quick.socket.on("data", (bytes: Buffer) => parts.push(bytes));
+  assert.equal((await quick.request("POST", "/machine/register", "{}")).status, 200);
+  assert.equal(parts.length, 1, "acknowledgement and answer in one write");
+});
+
+test("writing to many is done in slices, between which others have their turn", async (context) => {
+  // Every look at the clock finds that a slice is over.
+  const rig = await edgeRig(context, { haste: 50 });
+  rig.answer = (request) => rig.link.openStream(request.id, request.id * 64);
+  const clients = await Promise.all(Array.from({ length: 40 }, () => rig.connect()));
+  const streams = await Promise.all(clients.map((client) => client.map({})));
+  const writes: number[] = [];
+  let turns = 0;
+  const count = (): void => {
+    turns++;
+    if (writes.length < streams.length) {
+      setImmediate(count);
+    }
+  };
+  for (const stream of streams) {
+    void stream.next().then(() => writes.push(turns));
+  }
+  rig.link.deliver(
+    message({ hello: "all" }),
+    streams.map((_, index) => (index + 1) * 64),
+    rig.clock.now(),
+  );
+  setImmediate(count);
+  await until(() => writes.length === streams.length);
+  assert.ok(Math.max(...writes) - Math.min(...writes) >= 3, "five slices of eight");
+  const counted = (): number => rig.counters.propagation.counts.reduce((sum, many) => sum + many, 0);
+  await until(() => counted() > 0);
+  assert.equal(counted(), streams.length, "each session is counted once, when all are written");
+});
+
+test("buffers for sealing are used again, and only so many are kept", () => {
+  const buffers = createSealBuffers(2);
+  const [first, second, third] = [buffers.take(), buffers.take(), buffers.take()];
+  assert.equal(first.length, sealedLength(sealStep));
+  assert.equal(new Set([first, second, third]).size, 3);
+  for (const buffer of [first, second, third]) {
+    buffers.giveBack(buffer);
+  }
+  assert.equal(buffers.take(), second);
+  assert.equal(buffers.take(), first);
+  assert.notEqual(buffers.take(), third);
+});

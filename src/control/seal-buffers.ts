@@ -1,0 +1,29 @@
+// Buffers for sealing large writes, used again once the system has taken their bytes. A storm of full maps would else
+// leave a thousand buffers of 64 KB behind for the garbage collector, and as many holes in the allocator's heap.
+import { sealedLength } from "../wire/record.ts";
+
+/** Plaintext bytes sealed in one go; a socket holds about as much before it is full. */
+export const sealStep = 65_536;
+/** Below this many bytes a buffer of its own costs less than the way through the pool. */
+export const pooledFrom = 8192;
+
+export interface SealBuffers {
+  /** Room for `sealStep` bytes and their overhead; its content is what it was. */
+  take(): Buffer;
+  /** The taker promises that nothing reads it any more. */
+  giveBack(buffer: Buffer): void;
+}
+
+/** `keep`: how many idle buffers are held; more are left to the garbage collector. */
+export function createSealBuffers(keep = 128): SealBuffers {
+  const size = sealedLength(sealStep);
+  const idle: Buffer[] = [];
+  return {
+    take: () => idle.pop() ?? Buffer.allocUnsafeSlow(size),
+    giveBack(buffer) {
+      if (idle.length < keep) {
+        idle.push(buffer);
+      }
+    },
+  };
+}
