@@ -35,6 +35,8 @@ export function openDatabase(options: SqliteOptions): DatabaseSync {
     }
     db.exec(`PRAGMA journal_mode = ${options.writeAheadLog === false ? "DELETE" : "WAL"}`);
     db.exec("PRAGMA synchronous = FULL");
+    // What a savepoint may have to undo: a commit of many groups would else write a file for it each time.
+    db.exec("PRAGMA temp_store = MEMORY");
     db.exec(`PRAGMA wal_autocheckpoint = ${Math.trunc(options.walAutocheckpoint ?? 1000)}`);
     migrate(db, migrations, version);
     return db;

@@ -1,8 +1,8 @@
 // Noise_IK_25519_ChaChaPoly_BLAKE2s as Tailscale's control protocol uses it (protocol §2.4–2.5): both payloads empty,
 // the client's protocol version in the frame header and in the prologue. Pure bytes in, bytes out.
 // The static key that arrives is proven to be the peer's only when the last tag of the initiation has been checked.
-import { hash, hkdfSync } from "node:crypto";
 import { tagLength } from "./aead.ts";
+import { digestLength, hashTwo, hkdfTwo } from "./blake2s.ts";
 import type { MachineKey } from "./ids.ts";
 import {
   generatePrivateKey,
@@ -55,17 +55,18 @@ export type AcceptResult =
     } & SessionKeys)
   | { readonly ok: false; readonly reason: HandshakeFault };
 
-const protocolHash = hash("blake2s256", protocolName, "buffer");
+const nothing = new Uint8Array(0);
+const protocolHash = blake2s(Buffer.from(protocolName, "latin1"), nothing);
 /** Clients of few versions come to one server key: their common beginning is hashed once. Versions are theirs to name. */
 const maxBeginnings = 64;
-const beginnings = new Map<string, Buffer>();
+const beginnings = new Map<string, Uint8Array>();
 
-function beginning(version: number, serverPublic: Uint8Array): Buffer {
+function beginning(version: number, serverPublic: Uint8Array): Uint8Array {
   const key = `${version} ${Buffer.from(serverPublic.buffer, serverPublic.byteOffset, rawKeyLength).toString("latin1")}`;
   let known = beginnings.get(key);
   if (known === undefined) {
-    const withVersion = blake2s(Buffer.concat([protocolHash, Buffer.from(prologuePrefix + version, "latin1")]));
-    known = blake2s(Buffer.concat([withVersion, serverPublic]));
+    const withVersion = blake2s(protocolHash, Buffer.from(prologuePrefix + version, "latin1"));
+    known = blake2s(withVersion, serverPublic);
     if (beginnings.size < maxBeginnings) {
       beginnings.set(key, known);
     }
@@ -75,12 +76,12 @@ function beginning(version: number, serverPublic: Uint8Array): Buffer {
 
 /** The running hash and chaining key of a handshake. */
 class SymmetricState {
-  #hash: Buffer;
-  #chain: Buffer = protocolHash;
-  #key: Buffer = Buffer.alloc(0);
+  readonly #hash: Uint8Array;
+  readonly #chain = Uint8Array.from(protocolHash);
+  readonly #key = new Uint8Array(digestLength);
 
   constructor(version: number, serverPublic: Uint8Array) {
-    this.#hash = beginning(version, serverPublic);
+    this.#hash = Uint8Array.from(beginning(version, serverPublic));
   }
 
   get hash(): Uint8Array {
@@ -88,11 +89,11 @@ class SymmetricState {
   }
 
   mixHash(data: Uint8Array): void {
-    this.#hash = blake2s(Buffer.concat([this.#hash, data]));
+    hashTwo(this.#hash, data, this.#hash);
   }
 
   mixKey(secret: Uint8Array): void {
-    [this.#chain, this.#key] = expand(this.#chain, secret);
+    hkdfTwo(this.#chain, secret, this.#chain, this.#key);
   }
 
   /** Each key seals once in a handshake, so the nonce is always zero. */
@@ -117,18 +118,16 @@ class SymmetricState {
 
   /** [client → server, server → client]. */
   split(): readonly [Uint8Array, Uint8Array] {
-    return expand(this.#chain, Buffer.alloc(0));
+    const keys = [new Uint8Array(digestLength), new Uint8Array(digestLength)] as const;
+    hkdfTwo(this.#chain, nothing, ...keys);
+    return keys;
   }
 }
 
-function blake2s(data: Uint8Array | string): Buffer {
-  return hash("blake2s256", data, "buffer");
-}
-
-/** HKDF with the chaining key as salt and no info: 64 bytes, in two halves. */
-function expand(chain: Buffer, secret: Uint8Array): [Buffer, Buffer] {
-  const out = Buffer.from(hkdfSync("blake2s256", secret, chain, "", 64));
-  return [out.subarray(0, 32), out.subarray(32)];
+function blake2s(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const digest = new Uint8Array(digestLength);
+  hashTwo(first, second, digest);
+  return digest;
 }
 
 /**
