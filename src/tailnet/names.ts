@@ -70,21 +70,25 @@ export function derivesFrom(name: string, base: string): boolean {
   return split !== undefined && numbered(base, split.count) === name;
 }
 
-/** Which names are taken, with the next free number per base: finding one for the ten-thousandth `host` is one step. */
+/**
+ * Which names are taken, with the next free number per base: finding one for the ten-thousandth `host` is one step. DNS
+ * does not tell capitals (headscale lets names have them) from small letters.
+ */
 export class NameTable {
   readonly #taken = new Set<string>();
   /** All numbers below are taken. */
   readonly #nextNumber = new Map<string, number>();
 
   has(name: string): boolean {
-    return this.#taken.has(name);
+    return this.#taken.has(name.toLowerCase());
   }
 
   take(name: string): void {
-    this.#taken.add(name);
+    this.#taken.add(name.toLowerCase());
   }
 
-  free(name: string): void {
+  free(text: string): void {
+    const name = text.toLowerCase();
     this.#taken.delete(name);
     const split = splitNumbered(name);
     if (split !== undefined && split.count < (this.#nextNumber.get(split.base) ?? 1)) {
@@ -94,14 +98,15 @@ export class NameTable {
 
   /** The first free of base, base-1, base-2, … (not taken yet by this call). */
   unique(base: string): string {
-    if (!this.#taken.has(base)) {
+    if (!this.has(base)) {
       return base;
     }
-    let count = this.#nextNumber.get(base) ?? 1;
-    while (this.#taken.has(numbered(base, count))) {
+    const key = base.toLowerCase();
+    let count = this.#nextNumber.get(key) ?? 1;
+    while (this.#taken.has(numbered(key, count))) {
       count++;
     }
-    this.#nextNumber.set(base, count);
+    this.#nextNumber.set(key, count);
     return numbered(base, count);
   }
 }

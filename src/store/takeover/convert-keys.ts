@@ -3,7 +3,7 @@
 import type { ApiKey, PreAuthKey } from "../../tailnet/model.ts";
 import type { StoredSecret } from "../../tailnet/store.ts";
 import type { ApiKeyId, PreAuthKeyId, UserId } from "../../wire/ids.ts";
-import { flagOf, idOf, listOf, textOf, timeOf } from "./legacy-values.ts";
+import { deadlineOf, flagOf, idOf, jsonOf, textOf, timeOf } from "./legacy-values.ts";
 import type { Row } from "./legacy-values.ts";
 import type { Report } from "./report.ts";
 
@@ -23,19 +23,24 @@ export interface ConvertedApiKey {
 const unopenable: StoredSecret = { algorithm: "sha256", hash: "" };
 const bcryptHash = /^\$2[abxy]\$\d{2}\$[./A-Za-z0-9]{53}$/;
 
+/** Prefix → the key that is found by it: the one with the lowest id, as headscale asks its database. */
+type Prefixes = Map<string, number>;
+
 export function convertPreAuthKeys(
   rows: readonly Row[],
   users: ReadonlySet<number>,
   hash: HashText,
   report: Report,
 ): readonly ConvertedPreAuthKey[] {
-  return rows.flatMap((row) => convertPreAuthKey(row, users, hash, report) ?? []);
+  const prefixes: Prefixes = new Map();
+  return rows.flatMap((row) => convertPreAuthKey(row, users, hash, prefixes, report) ?? []);
 }
 
 function convertPreAuthKey(
   row: Row,
   users: ReadonlySet<number>,
   hash: HashText,
+  prefixes: Prefixes,
   report: Report,
 ): ConvertedPreAuthKey | undefined {
   const id = idOf(row["id"]);
@@ -44,8 +49,18 @@ function convertPreAuthKey(
     return undefined;
   }
   const subject = `pre-auth key ${id}`;
-  const secret = preAuthSecret(row, hash) ?? unopenable;
-  if (secret === unopenable) {
+  const stored = textOf(row["prefix"]);
+  const twin = stored === "" ? undefined : prefixes.get(stored);
+  const prefix = twin === undefined ? stored : "";
+  prefixes.set(stored, twin ?? id);
+  const secret = (twin === undefined ? preAuthSecret(row, hash) : undefined) ?? unopenable;
+  if (twin !== undefined) {
+    report.add(
+      "odd",
+      subject,
+      `has the same prefix as pre-auth key ${twin}, so nothing can open it; nodes that used it keep working`,
+    );
+  } else if (secret === unopenable) {
     report.add(
       "odd",
       subject,
@@ -59,14 +74,14 @@ function convertPreAuthKey(
   if (owner !== undefined && !users.has(owner)) {
     report.add("repaired", subject, `belonged to user ${owner}, who does not exist`);
   }
-  const expiration = timeOf(row["expiration"]);
+  const expiration = deadlineOf(row["expiration"]);
   if (expiration === undefined) {
     report.add("repaired", subject, "its expiration cannot be read; it counts as expired");
   }
   return {
     key: {
       id: id as PreAuthKeyId,
-      prefix: textOf(row["prefix"]),
+      prefix,
       userId: owner !== undefined && users.has(owner) ? (owner as UserId) : null,
       reusable: flagOf(row["reusable"]),
       ephemeral: flagOf(row["ephemeral"]),
@@ -88,21 +103,29 @@ function preAuthSecret(row: Row, hash: HashText): StoredSecret | undefined {
   return plain === "" ? undefined : { algorithm: "sha256-legacy", hash: hash(plain) };
 }
 
-/** Sorted, deduplicated tags; what is not a list of strings counts as none and is reported. */
+/** Sorted, deduplicated tags; what is not a list counts as none, and what is no text is left out. Both are reported. */
 export function tagsOf(value: unknown, subject: string, report: Report): readonly string[] {
-  const tags = listOf(value);
-  if (tags === undefined) {
+  const list = jsonOf(value);
+  if (list === null) {
+    return [];
+  }
+  if (!Array.isArray(list)) {
     report.add("repaired", subject, "its tags cannot be read; it counts as untagged");
     return [];
+  }
+  const tags = list.filter((tag): tag is string => typeof tag === "string" && tag !== "");
+  if (tags.length < list.length) {
+    report.add("repaired", subject, `what is no tag among its tags was left out: ${JSON.stringify(list)}`);
   }
   return [...new Set(tags)].sort();
 }
 
 export function convertApiKeys(rows: readonly Row[], report: Report): readonly ConvertedApiKey[] {
-  return rows.flatMap((row) => convertApiKey(row, report) ?? []);
+  const prefixes: Prefixes = new Map();
+  return rows.flatMap((row) => convertApiKey(row, prefixes, report) ?? []);
 }
 
-function convertApiKey(row: Row, report: Report): ConvertedApiKey | undefined {
+function convertApiKey(row: Row, prefixes: Prefixes, report: Report): ConvertedApiKey | undefined {
   const id = idOf(row["id"]);
   const prefix = textOf(row["prefix"]);
   const hash = textOf(row["hash"]);
@@ -111,7 +134,13 @@ function convertApiKey(row: Row, report: Report): ConvertedApiKey | undefined {
     report.add("set-aside", subject, "its prefix or hash is damaged, so it could never be used");
     return undefined;
   }
-  const expiration = timeOf(row["expiration"]);
+  const twin = prefixes.get(prefix);
+  if (twin !== undefined) {
+    report.add("set-aside", subject, `has the same prefix as API key ${twin}, so it could never be used`);
+    return undefined;
+  }
+  prefixes.set(prefix, id);
+  const expiration = deadlineOf(row["expiration"]);
   if (expiration === undefined) {
     report.add("repaired", subject, "its expiration cannot be read; it counts as expired");
   }

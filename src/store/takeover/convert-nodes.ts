@@ -3,11 +3,12 @@
 import { comparePrefix, formatAddr, isExitRoute, parseAddr, parsePrefix } from "../../ip/index.ts";
 import type { Addr, Prefix } from "../../ip/index.ts";
 import type { NodeRecord, PreAuthKey, Presence, RegisterMethod } from "../../tailnet/model.ts";
-import { NameTable, derivesFrom, labelFault, sanitizeHostname } from "../../tailnet/names.ts";
 import { parseDiscoKey, parseMachineKey, parseNodeKey } from "../../wire/ids.ts";
 import type { MachineKey, NodeId, NodeKey, UserId } from "../../wire/ids.ts";
 import type { Hostinfo } from "../../wire/tailcfg.ts";
 import { tagsOf } from "./convert-keys.ts";
+import { convertNames } from "./convert-names.ts";
+import type { StoredName } from "./convert-names.ts";
 import { flagOf, idOf, jsonOf, listOf, textOf, timeOf } from "./legacy-values.ts";
 import type { Row } from "./legacy-values.ts";
 import type { Report } from "./report.ts";
@@ -32,17 +33,33 @@ export interface ConvertedNode {
 
 interface Taken {
   readonly nodeKeys: Map<string, number>;
+  /** Machine key and user. */
+  readonly machines: Map<string, number>;
   readonly addresses: Map<string, number>;
-  readonly names: NameTable;
+}
+
+/** All but its name, which depends on those of the others. */
+interface Unnamed {
+  readonly record: Omit<NodeRecord, "givenName" | "nameFixed">;
+  readonly presence: Presence;
+  readonly name: StoredName;
 }
 
 export function convertNodes(rows: readonly Row[], around: NodeSurroundings, report: Report): readonly ConvertedNode[] {
-  const taken: Taken = { nodeKeys: new Map(), addresses: new Map(), names: new NameTable() };
+  const taken: Taken = { nodeKeys: new Map(), machines: new Map(), addresses: new Map() };
   const routes = legacyRoutes(around.routes, report);
   // Of two rows with one key or address the one seen last is the live one, so it is taken first.
   const newestFirst = [...rows].sort((a, b) => (timeOf(b["last_seen"]) ?? 0) - (timeOf(a["last_seen"]) ?? 0));
-  return newestFirst
-    .flatMap((row) => convertNode(row, around, routes, taken, report) ?? [])
+  const nodes = newestFirst.flatMap((row) => convertNode(row, around, routes, taken, report) ?? []);
+  const names = convertNames(
+    nodes.map(({ name }) => name),
+    report,
+  );
+  return nodes
+    .flatMap(({ record, presence }, index): readonly ConvertedNode[] => {
+      const name = names[index];
+      return name === undefined ? [] : [{ record: { ...record, ...name }, presence }];
+    })
     .sort((a, b) => a.record.id - b.record.id);
 }
 
@@ -52,7 +69,7 @@ function convertNode(
   routes: LegacyRoutes,
   taken: Taken,
   report: Report,
-): ConvertedNode | undefined {
+): Unnamed | undefined {
   const keys = identityOf(row, taken, report);
   if (keys === undefined) {
     return undefined;
@@ -60,8 +77,18 @@ function convertNode(
   const { id, subject } = keys;
   const hostinfo = hostinfoOf(row, routes.advertised.get(id), around, subject, report);
   const owner = ownerOf(row, hostinfo, around, subject, report);
+  if (owner.userId !== null) {
+    const machine = `${owner.userId} ${keys.machineKey}`;
+    const twin = taken.machines.get(machine);
+    if (twin !== undefined) {
+      report.add("set-aside", subject, `is the same machine of the same user as node ${twin}, which was seen later`);
+      return undefined;
+    }
+    taken.machines.set(machine, id);
+  }
   const hostname = textOf(row["hostname"]);
   return {
+    name: { subject, stored: textOf(row["given_name"]), hostname },
     record: {
       id: id as NodeId,
       stableId: String(id),
@@ -70,7 +97,6 @@ function convertNode(
       nodeLockKey: null,
       userId: owner.userId,
       tags: owner.tags,
-      ...nameOf(row, hostname, taken, subject, report),
       ipv4: addressOf(row["ipv4"], 4, id, taken, subject, report),
       ipv6: addressOf(row["ipv6"], 6, id, taken, subject, report),
       registerMethod: methodOf(row["register_method"]),
@@ -204,27 +230,6 @@ function hostinfoOf(
   return advertised === undefined || base.RoutableIPs !== undefined ? base : { ...base, RoutableIPs: advertised };
 }
 
-function nameOf(
-  row: Row,
-  hostname: string,
-  taken: Taken,
-  subject: string,
-  report: Report,
-): { readonly givenName: string; readonly nameFixed: boolean } {
-  const stored = textOf(row["given_name"]);
-  const usable = labelFault(stored) === undefined ? stored : sanitizeHostname(stored === "" ? hostname : stored);
-  const givenName = taken.names.unique(usable);
-  taken.names.take(givenName);
-  if (givenName !== stored) {
-    report.add(
-      "repaired",
-      subject,
-      `its name is now ${JSON.stringify(givenName)}: the stored one is ${stored === "" ? "empty" : "taken or no DNS label"}`,
-    );
-  }
-  return { givenName, nameFixed: !derivesFrom(usable, sanitizeHostname(hostname)) };
-}
-
 function addressOf(
   value: unknown,
   family: 4 | 6,
@@ -270,8 +275,8 @@ function expiryOf(row: Row, subject: string, report: Report): number | null {
     report.add("repaired", subject, "its key expiry cannot be read; the key counts as expired");
     return 0;
   }
-  if (expiry === null && textOf(row["expiry"]) !== "") {
-    report.add("changed", subject, "its year-1 expiry means never");
+  if (expiry === null && row["expiry"] !== null && row["expiry"] !== undefined && row["expiry"] !== "") {
+    report.add("changed", subject, "its expiry at a time that cannot be meant (year 1, mostly) means never");
   }
   return expiry;
 }

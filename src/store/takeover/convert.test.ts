@@ -105,6 +105,10 @@ const damages: Readonly<Record<string, string>> = {
   "two local users with one name":
     "DROP INDEX idx_name_no_provider_identifier; INSERT INTO users(id, name) VALUES (9, 'user1')",
   "a user without a name": "UPDATE users SET name = NULL WHERE id = 1",
+  "an id that no number can tell apart": "UPDATE nodes SET id = 9007199254740993 WHERE id = 1",
+  "one machine of one user twice":
+    "UPDATE nodes SET machine_key = (SELECT machine_key FROM nodes WHERE id = 3) WHERE id = 4",
+  "tags of which some are none": "UPDATE nodes SET tags = '[\"tag:a\",null]' WHERE id = 2",
 };
 
 for (const [what, sql] of Object.entries(damages)) {
@@ -118,3 +122,117 @@ for (const [what, sql] of Object.entries(damages)) {
     assert.equal(new Set(nodes.map((node) => node.nodeKey)).size, nodes.length);
   });
 }
+
+function usersOf(conversion: Conversion): readonly (readonly [number, string, string])[] {
+  return conversion.writes.flatMap((write) =>
+    write.kind === "put-user" ? [[write.user.id, write.user.name, write.user.providerId] as const] : [],
+  );
+}
+
+test("a user who has to be renamed takes nobody's name", () => {
+  const conversion = convertDump("null_tags_user_id_migration_test.sql", (db) =>
+    db.exec(`DROP INDEX idx_name_no_provider_identifier;
+      INSERT INTO users(id, name) VALUES (8, 'user1-9'), (9, 'user1'), (10, ''), (11, 'user-10')`),
+  );
+  assert.deepEqual(usersOf(conversion).slice(2), [
+    [8, "user1-9", ""],
+    [9, "user1-9-2", ""],
+    [10, "user-10-2", ""],
+    [11, "user-10", ""],
+  ]);
+});
+
+test("of two users with one identity the second becomes a local one, under a name that is free", () => {
+  const conversion = convertDump("null_tags_user_id_migration_test.sql", (db) =>
+    db.exec(`DROP INDEX IF EXISTS idx_provider_identifier;
+      INSERT INTO users(id, name, provider_identifier) VALUES (8, 'c', 'https://idp/1'), (9, 'user1', 'https://idp/1')`),
+  );
+  assert.deepEqual(usersOf(conversion).slice(2), [
+    [8, "c", "https://idp/1"],
+    [9, "user1-9", ""],
+  ]);
+});
+
+test("identities of 0.25 lose doubled slashes, as 0.26 cleaned them; later ones stay as they are", () => {
+  const doubled = (db: DatabaseSync): void =>
+    db.exec(
+      "INSERT INTO users(id, name, provider_identifier) VALUES (8, 'c', 'HTTPS://idp.example.com//realms/ x/auth0|1')",
+    );
+  assert.equal(
+    usersOf(convertDump("failing-node-preauth-constraint_dump.sql", doubled)).at(-1)?.[2],
+    "https://idp.example.com/realms/x/auth0%7C1",
+  );
+  assert.equal(
+    usersOf(convertDump("zero_time_expiry_migration_test.sql", doubled)).at(-1)?.[2],
+    "HTTPS://idp.example.com//realms/ x/auth0|1",
+  );
+});
+
+test("a key whose expiration was left at year 1 is as expired as headscale takes it to be", () => {
+  const conversion = convertDump("null_tags_user_id_migration_test.sql", (db) =>
+    db.exec(`INSERT INTO pre_auth_keys(id, key, expiration) VALUES (50, 'beef', '0001-01-01 00:00:00+00:00');
+      INSERT INTO api_keys(id, prefix, hash, expiration)
+        VALUES (50, 'abcdefg', '$2a$10$${"a".repeat(53)}', '0001-01-01 00:00:00+00:00')`),
+  );
+  const expirations = conversion.writes.flatMap((write) =>
+    (write.kind === "put-pre-auth-key" || write.kind === "put-api-key") && write.key.id === 50
+      ? [write.key.expiration]
+      : [],
+  );
+  const year1 = Date.parse("0001-01-01T00:00:00Z");
+  assert.deepEqual(expirations, [year1, year1]);
+});
+
+test("of two keys with one prefix the first is found by it, as headscale finds it", () => {
+  const hash = `'$2a$10$${"a".repeat(53)}'`;
+  const conversion = convertDump("null_tags_user_id_migration_test.sql", (db) =>
+    db.exec(`DROP INDEX idx_pre_auth_keys_prefix; DROP INDEX idx_api_keys_prefix;
+      INSERT INTO pre_auth_keys(id, prefix, hash) VALUES (50, 'abcdefghijkl', ${hash}), (51, 'abcdefghijkl', ${hash});
+      INSERT INTO api_keys(id, prefix, hash) VALUES (50, 'abcdefg', ${hash}), (51, 'abcdefg', ${hash})`),
+  );
+  const found = conversion.writes.flatMap((write) =>
+    (write.kind === "put-pre-auth-key" || write.kind === "put-api-key") && write.key.id >= 50
+      ? [[write.kind, write.key.id, write.key.prefix]]
+      : [],
+  );
+  assert.deepEqual(found, [
+    ["put-pre-auth-key", 50, "abcdefghijkl"],
+    ["put-pre-auth-key", 51, ""],
+    ["put-api-key", 50, "abcdefg"],
+  ]);
+});
+
+test("an empty newest policy means no policy, and no older one takes its place", () => {
+  const conversion = convertDump("null_tags_user_id_migration_test.sql", (db) =>
+    db.exec("INSERT INTO policies(id, data) VALUES (1, '{\"acls\":[]}'), (2, '')"),
+  );
+  const policies = conversion.writes.flatMap((write) => (write.kind === "put-policy" ? [write.policy.text] : []));
+  assert.deepEqual(policies, ['{"acls":[]}', ""]);
+  assert.ok(conversion.report.lines.some((line) => lineText(line).includes("everybody may reach everybody")));
+});
+
+test("a name is not lost to a machine seen later whose own only becomes that name", () => {
+  const conversion = convertDump("null_tags_user_id_migration_test.sql", (db) =>
+    db.exec(`UPDATE nodes SET given_name = 'web-1', last_seen = '2020-01-01 00:00:00+00:00' WHERE id = 1;
+      UPDATE nodes SET given_name = 'Web_1', last_seen = '2026-01-01 00:00:00+00:00' WHERE id = 2`),
+  );
+  assert.deepEqual(
+    nodesOf(conversion)
+      .slice(0, 2)
+      .map((node) => node.givenName),
+    ["web-1", "web-1-1"],
+  );
+});
+
+test("times that the database keeps as numbers are read as headscale's driver reads them", () => {
+  const conversion = convertDump("null_tags_user_id_migration_test.sql", (db) =>
+    db.exec("UPDATE nodes SET expiry = 1893456000 WHERE id = 1; UPDATE nodes SET expiry = 1893456000000 WHERE id = 2"),
+  );
+  const at = Date.UTC(2030, 0, 1);
+  assert.deepEqual(
+    nodesOf(conversion)
+      .slice(0, 2)
+      .map((node) => node.expiry),
+    [at, at],
+  );
+});

@@ -53,7 +53,8 @@ export interface Conversion {
 
 export function convert(tables: LegacyTables, tools: ConvertTools): Conversion {
   const report = new Report();
-  const users = convertUsers(tables.users, report);
+  // Those two may hold identifiers as providers gave them; from then on headscale wrote them clean, and they stay as they are.
+  const users = convertUsers(tables.users, ["0.25", "0.26"].includes(tables.version), report);
   const userIds = new Set<number>(users.map((user) => user.id));
   const policies = convertPolicies(tables.policies, report);
   const judge = tools.judgeTags(policies.at(-1)?.text, users);

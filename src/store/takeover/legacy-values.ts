@@ -18,22 +18,41 @@ export function idOf(value: unknown): number | undefined {
 }
 
 export function flagOf(value: unknown): boolean {
-  return value === true || value === 1 || value === 1n || value === "true" || value === "1" || value === "t";
+  return value === true || value === 1 || value === 1n || /^(?:true|t|1)$/i.test(textOf(value));
 }
 
-const timeText = /^(\d{4})-(\d{2})-(\d{2})[ T](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?\s*(Z|[+-]\d{2}:?\d{2})?/;
+/** As Go prints a time; years of five digits and more only where somebody asked for "never". */
+const timeText = /^(\d{4,6})-(\d{2})-(\d{2})[ T](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?\s*(Z|[+-]\d{2}:?\d{2})?/;
+/** Go's zero time. */
+const year1 = -62_135_596_800_000;
 const year1900 = Date.UTC(1900, 0, 1);
+/** The last instant of year 9999: texts of later times have another form. */
+const latest = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 /** Milliseconds since 1970; null for none, and for the year-1 zero time that older versions stored for "never". */
 export function timeOf(value: unknown): number | null | undefined {
+  const time = deadlineOf(value);
+  return typeof time === "number" && time < year1900 ? null : time;
+}
+
+/** The same for the expiration of keys, where year 1 is long past: headscale takes such a key for expired. */
+export function deadlineOf(value: unknown): number | null | undefined {
   if (value === null || value === undefined || value === "") {
     return null;
   }
-  const time = value instanceof Date ? value.getTime() : parseTime(textOf(value));
+  const time =
+    value instanceof Date ? value.getTime() : typeof value === "string" ? parseTime(value) : countedTime(value);
   if (time === undefined || Number.isNaN(time)) {
     return undefined;
   }
-  return time < year1900 ? null : time;
+  // What a Date cannot hold, PostgreSQL's 'infinity' too, is as good as never; and before year 1 there is nothing.
+  return time > latest ? null : Math.max(time, year1);
+}
+
+/** SQLite keeps a number in a column of times as a number; headscale's driver reads it as seconds, or as milliseconds if large. */
+function countedTime(value: unknown): number | undefined {
+  const count = typeof value === "bigint" ? Number(value) : value;
+  return typeof count !== "number" ? parseTime(textOf(value)) : Math.abs(count) > 1e12 ? count : count * 1000;
 }
 
 function parseTime(text: string): number | undefined {

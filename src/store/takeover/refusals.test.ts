@@ -282,3 +282,53 @@ test("PostgreSQL: a database of a headscale to come is refused", { skip: noPostg
   });
   assert.match(reasonOf(await takeOverPostgres(target, tools)), /newer than 0\.29 \(v0\.31\.2\)/);
 });
+
+test(
+  "PostgreSQL: tables are found, and put back, where the role's search_path has them",
+  { skip: noPostgres },
+  async (context) => {
+    const target = await freshDatabase();
+    context.after(() => dropDatabase(target));
+    const schema = `Odd "schema"'s`;
+    const quoted = `"${schema.replaceAll('"', '""')}"`;
+    await administer(`ALTER DATABASE ${target.database} SET search_path = ${quoted}, public`);
+    await withClient(target, async (client) => {
+      await client.query(`CREATE SCHEMA ${quoted}`);
+      // Made beforehand by whoever gives out rights; empty, it is no reason to begin from nothing.
+      await client.query("CREATE SCHEMA hawser");
+      await client.query(postgresDump);
+    });
+    assert.equal((await takeOverPostgres(target, tools)).kind, "done");
+    assert.equal((await undoPostgresTakeover(target, now)).kind, "undone");
+    await withClient(target, async (client) => {
+      const { rows } = await client.query(
+        "SELECT DISTINCT schemaname AS name FROM pg_tables WHERE tablename = 'nodes'",
+      );
+      assert.deepEqual(rows.map((row: { readonly name: string }) => row.name).sort(), [schema, `hawser_undone_${now}`]);
+    });
+    const again = await takeOverPostgres(target, tools);
+    assert.ok(again.kind === "done");
+    assert.deepEqual([again.summary.counts.nodes, again.summary.counts.users], [2, 2]);
+  },
+);
+
+test(
+  "PostgreSQL: ids and times beyond what can be told apart hurt nobody else",
+  { skip: noPostgres },
+  async (context) => {
+    const target = await headscaleDatabase(context);
+    await withClient(target, async (client) => {
+      await client.query(`INSERT INTO users (id, name, created_at) VALUES (9007199254740993, 'huge', now());
+      UPDATE nodes SET expiry = 'infinity', last_seen = '-infinity' WHERE id = 5;
+      SELECT setval('nodes_id_seq', 9007199254740995)`);
+    });
+    const outcome = await takeOverPostgres(target, tools);
+    assert.ok(outcome.kind === "done");
+    assert.deepEqual([outcome.summary.counts.users, outcome.summary.counts.nodes], [2, 2]);
+    const opening = await openPostgresStore(target);
+    assert.ok(opening.ok);
+    const { nodes, highest } = await opening.store.load();
+    await opening.store.close();
+    assert.deepEqual([nodes[0]?.record.expiry, nodes[0]?.presence.lastSeen, highest.node], [null, null, 9]);
+  },
+);

@@ -1,7 +1,7 @@
 // Reads a headscale SQLite database, opened read-only: its tables, rows and highest ids.
 import { DatabaseSync } from "node:sqlite";
 import type { LegacyTables } from "./convert.ts";
-import { textOf } from "./legacy-values.ts";
+import { idOf, textOf } from "./legacy-values.ts";
 import type { Row } from "./legacy-values.ts";
 import { recognise } from "./legacy-version.ts";
 import type { Recognised } from "./legacy-version.ts";
@@ -87,18 +87,26 @@ function tableNames(db: DatabaseSync): readonly string[] {
     .map((row) => String(row["name"]));
 }
 
+/** Whole numbers come as bigints: a damaged one may be larger than a number can tell apart. */
 function rowsOf(db: DatabaseSync, names: readonly string[], table: TableName): readonly Row[] {
-  return names.includes(table) ? db.prepare(`SELECT * FROM "${table}" ORDER BY 1`).all() : [];
+  if (!names.includes(table)) {
+    return [];
+  }
+  const statement = db.prepare(`SELECT * FROM "${table}" ORDER BY 1`);
+  statement.setReadBigInts(true);
+  return statement.all();
 }
 
 function highest(db: DatabaseSync, names: readonly string[], table: TableName): number {
   if (!names.includes(table)) {
     return 0;
   }
-  const inUse = Number(db.prepare(`SELECT max(id) AS id FROM "${table}"`).get()?.["id"] ?? 0);
+  const usable = Number.MAX_SAFE_INTEGER;
+  const inUse = db.prepare(`SELECT max(id) AS id FROM "${table}" WHERE id <= ?`).get(usable)?.["id"];
   if (!names.includes("sqlite_sequence")) {
-    return inUse;
+    return idOf(inUse) ?? 0;
   }
-  const given = Number(db.prepare("SELECT seq FROM sqlite_sequence WHERE name = ?").get(table)?.["seq"] ?? 0);
-  return Math.max(inUse, given);
+  // Beyond what is usable it says nothing of the ids that clients know.
+  const given = db.prepare("SELECT seq FROM sqlite_sequence WHERE name = ? AND seq <= ?").get(table, usable)?.["seq"];
+  return Math.max(idOf(inUse) ?? 0, idOf(given) ?? 0);
 }

@@ -7,33 +7,14 @@ import type { PostgresTarget, Query } from "../postgres/connection.ts";
 import { claim } from "../postgres/lock.ts";
 import { migrate } from "../postgres/schema-version.ts";
 import { convert } from "./convert.ts";
-import type { Conversion, ConvertTools, LegacyTables } from "./convert.ts";
-import { textOf } from "./legacy-values.ts";
-import type { Row } from "./legacy-values.ts";
-import { recognise } from "./legacy-version.ts";
+import type { Conversion, ConvertTools } from "./convert.ts";
 import type { LegacyVersion } from "./legacy-version.ts";
+import { existingTables, named, readPostgres } from "./postgres-source.ts";
 import { summarise } from "./summary.ts";
 import type { TakeoverOutcome } from "./summary.ts";
 
 /** Where headscale's tables are kept. */
 export const keptSchema = "headscale_before_hawser";
-
-/** All tables headscale ever made; those that exist move aside together. */
-const headscaleTables = [
-  "migrations",
-  "database_versions",
-  "users",
-  "nodes",
-  "pre_auth_keys",
-  "api_keys",
-  "policies",
-  "routes",
-  "namespaces",
-  "machines",
-  "shared_machines",
-  "kvs",
-  "pre_auth_key_acl_tags",
-] as const;
 
 /** The report alone; nothing is changed. */
 export function dryRunPostgres(target: PostgresTarget, tools: ConvertTools): Promise<TakeoverOutcome> {
@@ -72,12 +53,11 @@ async function takeOver(query: Query, target: PostgresTarget, tools: ConvertTool
     };
   }
   await query(`CREATE SCHEMA ${keptSchema}`);
-  await query(
-    `COMMENT ON SCHEMA ${keptSchema} IS 'The tables of headscale ${read.version} as Hawser found them when it took this database over. hawser takeover --undo puts them back.'`,
-  );
-  for (const table of await existingTables(query)) {
-    await query(`LOCK TABLE public.${table} IN ACCESS EXCLUSIVE MODE NOWAIT`);
-    await query(`ALTER TABLE public.${table} SET SCHEMA ${keptSchema}`);
+  const comment = `The tables of headscale ${read.version} as Hawser found them when it took this database over. hawser takeover --undo puts them back${wayBack(read.schema)}`;
+  await query(`COMMENT ON SCHEMA ${keptSchema} IS '${comment.replaceAll("'", "''")}'`);
+  for (const table of await existingTables(query, read.schema)) {
+    await query(`LOCK TABLE ${named(read.schema)}.${table} IN ACCESS EXCLUSIVE MODE NOWAIT`);
+    await query(`ALTER TABLE ${named(read.schema)}.${table} SET SCHEMA ${keptSchema}`);
   }
   await migrate(query);
   const outcome = await commitGroups(query, [read.conversion.writes]);
@@ -166,12 +146,25 @@ export function undoPostgresTakeover(
     }
     await query("CREATE SCHEMA IF NOT EXISTS hawser");
     await query(`ALTER SCHEMA hawser RENAME TO ${kept}`);
+    const schema = await schemaOfOrigin(query);
     for (const row of tables) {
-      await query(`ALTER TABLE ${keptSchema}."${String(row["table_name"])}" SET SCHEMA public`);
+      await query(`ALTER TABLE ${keptSchema}.${named(String(row["table_name"]))} SET SCHEMA ${named(schema)}`);
     }
     await query(`DROP SCHEMA ${keptSchema}`);
     return { kind: "undone", kept };
   });
+}
+
+/** Ends the comment on the kept schema; what the way back reads. */
+function wayBack(schema: string): string {
+  return ` into the schema ${named(schema)}.`;
+}
+
+/** Copies that were made before comments said it came from `public`. */
+async function schemaOfOrigin(query: Query): Promise<string> {
+  const [row] = await query("SELECT obj_description(to_regnamespace($1)) AS comment", [keptSchema]);
+  const [, quoted] = / into the schema "((?:[^"]|"")+)"\.$/.exec(String(row?.["comment"])) ?? [];
+  return quoted?.replaceAll('""', '"') ?? "public";
 }
 
 /** Data that is damaged is a reason to go back, and none to stay. */
@@ -195,6 +188,7 @@ async function withDatabase<Answer>(target: PostgresTarget, work: (query: Query)
 
 interface ReadForTakeover {
   readonly kind: "read";
+  readonly schema: string;
   readonly version: LegacyVersion;
   readonly conversion: Conversion;
 }
@@ -203,63 +197,18 @@ async function readForTakeover(
   query: Query,
   tools: ConvertTools,
 ): Promise<ReadForTakeover | Exclude<TakeoverOutcome, { kind: "done" }>> {
-  const [ours] = await query("SELECT 1 AS there FROM information_schema.schemata WHERE schema_name = 'hawser'");
-  if (ours !== undefined) {
-    return { kind: "nothing-to-do" };
-  }
-  const tables = await existingTables(query);
-  const rows = async (table: (typeof headscaleTables)[number]): Promise<readonly Row[]> =>
-    tables.includes(table) ? query(`SELECT * FROM public.${table} ORDER BY 1`) : [];
-  const recognised = recognise({
-    tables,
-    migrations: (await rows("migrations")).map((row) => textOf(row["id"])),
-    lastUsedBy: (await rows("database_versions")).map((row) => textOf(row["version"]))[0],
-  });
-  switch (recognised.kind) {
+  const read = await readPostgres(query);
+  switch (read.kind) {
     case "not-headscale":
       return { kind: "nothing-to-do" };
     case "unsupported":
-      return { kind: "refused", reason: recognised.advice };
+      return { kind: "refused", reason: read.advice };
     case "headscale":
-      break;
+      return {
+        kind: "read",
+        schema: read.schema,
+        version: read.tables.version,
+        conversion: convert(read.tables, tools),
+      };
   }
-  const legacy: LegacyTables = {
-    version: recognised.version,
-    users: await rows("users"),
-    nodes: await rows("nodes"),
-    preAuthKeys: await rows("pre_auth_keys"),
-    apiKeys: await rows("api_keys"),
-    policies: await rows("policies"),
-    routes: await rows("routes"),
-    highest: {
-      users: await highest(query, "users"),
-      nodes: await highest(query, "nodes"),
-      pre_auth_keys: await highest(query, "pre_auth_keys"),
-      api_keys: await highest(query, "api_keys"),
-      policies: await highest(query, "policies"),
-    },
-  };
-  return { kind: "read", version: recognised.version, conversion: convert(legacy, tools) };
-}
-
-async function existingTables(query: Query): Promise<readonly string[]> {
-  const rows = await query("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'");
-  const there = new Set(rows.map((row) => String(row["table_name"])));
-  return headscaleTables.filter((table) => there.has(table));
-}
-
-/** What the table's sequence gave out last, or the highest id in use. */
-async function highest(query: Query, table: keyof LegacyTables["highest"]): Promise<number> {
-  const [found] = await query("SELECT to_regclass($1)::text AS name", [`public.${table}`]);
-  if (typeof found?.["name"] !== "string") {
-    return 0;
-  }
-  const [row] = await query(`SELECT coalesce(max(id), 0) AS id FROM public.${table}`);
-  const inUse = Number(row?.["id"] ?? 0);
-  const [serial] = await query("SELECT pg_get_serial_sequence($1, 'id') AS sequence", [`public.${table}`]);
-  if (typeof serial?.["sequence"] !== "string") {
-    return inUse;
-  }
-  const [sequence] = await query(`SELECT last_value, is_called::int AS called FROM ${serial["sequence"]}`);
-  return sequence?.["called"] === 1 ? Math.max(inUse, Number(sequence["last_value"])) : inUse;
 }
