@@ -1,30 +1,17 @@
 // `npm test`: format, lint, types, arrows, unit, integration, end to end; one closing line over all of it.
 // `npm test -- STAGE [FILTER]` runs one stage; FILTER keeps the test files whose path contains it.
-import { spawn } from "node:child_process";
-import { existsSync, globSync, readFileSync, rmSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { globSync } from "node:fs";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { checkArrows } from "./arrows.ts";
+import { run, runTestFiles } from "./test-files.ts";
 
 const root = join(import.meta.dirname, "..");
 process.chdir(root);
 
-interface Tally {
-  passed: number;
-  failed: number;
-  skipped: number;
-}
-const total: Tally = { passed: 0, failed: 0, skipped: 0 };
+const total = { passed: 0, failed: 0, skipped: 0 };
 const skippedNames: string[] = [];
 const failedNames: string[] = [];
-
-function run(command: string, args: readonly string[], env: Record<string, string> = {}): Promise<number> {
-  return new Promise((done, fail) => {
-    const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, ...env } });
-    child.on("error", fail);
-    child.on("exit", (code) => done(code ?? 1));
-  });
-}
 
 /** A stage that is one check: a command that must exit with 0. */
 async function check(name: string, command: string, args: readonly string[]): Promise<void> {
@@ -55,40 +42,19 @@ async function testFiles(
   if (files.length === 0) {
     return;
   }
-  const report = join(tmpdir(), `hawser-test-${process.pid}-${name}.jsonl`);
-  const status = await run(
-    process.execPath,
-    [
-      "--test",
-      `--test-concurrency=${concurrency}`,
-      // A test that hangs fails; a handle left open holds nobody up.
-      `--test-timeout=${testTimeoutMs}`,
-      "--test-force-exit",
-      `--test-reporter=${join(root, "scripts/reporter.ts")}`,
-      "--test-reporter-destination=stdout",
-      ...files,
-    ],
-    { HAWSER_TEST_REPORT: report },
-  );
-  if (!existsSync(report)) {
-    count(`${name}: the test runner ended with ${status} and no report`, false);
-    return;
-  }
-  const tally = JSON.parse(readFileSync(report, "utf8")) as Tally & { skippedNames: string[]; failedNames: string[] };
-  rmSync(report);
+  const { tally, faults } = await runTestFiles(files, concurrency);
   total.passed += tally.passed;
   total.failed += tally.failed;
   total.skipped += tally.skipped;
   skippedNames.push(...tally.skippedNames);
   failedNames.push(...tally.failedNames);
-  if (status !== 0 && tally.failed === 0) {
-    count(`${name}: the test runner ended with ${status}`, false);
+  for (const fault of faults) {
+    count(`${name}: ${fault}`, false);
   }
-  console.log(`     ${name}: ${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);
+  const failed = tally.failed + faults.length;
+  console.log(`     ${name}: ${tally.passed} passed, ${failed} failed, ${tally.skipped} skipped`);
 }
 
-/** Longer than any test takes on a machine under load. */
-const testTimeoutMs = 300_000;
 const filter = process.argv[3] ?? "";
 const stages: Readonly<Record<string, () => Promise<void>>> = {
   format: () => check("format", "oxfmt", ["--check"]),
