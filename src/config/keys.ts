@@ -294,7 +294,7 @@ export const keys = {
     "database.postgres.ssl",
     sslMode,
     "disable",
-    "false: none; true: as the driver likes; or an sslmode such as verify-full.",
+    "false: none; true: if the server has it (prefer); or an sslmode such as verify-full.",
   ),
   postgresMaxOpen: key("database.postgres.max_open_conns", int(1, 1000), 10, "Connections at most."),
   postgresMaxIdle: key("database.postgres.max_idle_conns", int(0, 1000), 10, "Idle connections that are kept."),

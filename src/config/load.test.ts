@@ -129,6 +129,24 @@ suite("loading the configuration", () => {
     assert.equal(config.database.sslMode, "");
   });
 
+  test("database.postgres.ssl takes every word that Go reads as true or false, and sslmodes", async () => {
+    using place = scratch();
+    for (const [written, mode] of Object.entries({
+      TRUE: "",
+      1: "",
+      "'t'": "",
+      False: "disable",
+      0: "disable",
+      require: "require",
+    })) {
+      const { config } = await place.load(
+        `database:\n  type: postgres\n  postgres: {host: /run/postgresql, name: n, ssl: ${written}}\n`,
+      );
+      assert.ok(config?.database.type === "postgres", written);
+      assert.equal(config.database.sslMode, mode, written);
+    }
+  });
+
   test("all errors come at once, each with its line, and none is used in part", async () => {
     using place = scratch();
     const loaded = await place.load(

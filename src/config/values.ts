@@ -212,10 +212,11 @@ const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-
 export const sslMode: Reader<string> = plain(
   "true, false or an sslmode",
   (text, { key }) => {
-    if (text === "" || text === "false") {
+    // As Go reads a truth value.
+    if (/^(?:|false|f|0)$/i.test(text)) {
       return good("disable");
     }
-    if (text === "true") {
+    if (/^(?:true|t|1)$/i.test(text)) {
       return good("");
     }
     return sslModes.includes(text)

@@ -2,6 +2,8 @@
 // after the other.
 import { Client } from "pg";
 import type { Row } from "../rows.ts";
+import { encryptionsOf, refusesEncryption } from "./encryption.ts";
+import type { Encryption } from "./encryption.ts";
 
 export interface PostgresTarget {
   /** Host name, address or the folder of a Unix socket. */
@@ -10,7 +12,7 @@ export interface PostgresTarget {
   readonly database: string;
   readonly user: string;
   readonly password: string;
-  /** False: none. True: the driver's default. A text is libpq's sslmode. */
+  /** False: none. True: if the server has it. A text is libpq's sslmode. */
   readonly ssl: boolean | string;
 }
 
@@ -71,13 +73,29 @@ export class PostgresConnection {
     if (this.#client !== undefined) {
       return this.#client;
     }
+    const [first, ...others] = encryptionsOf(this.#target.ssl, this.#target.host);
+    let client: Client;
+    try {
+      client = await this.#connect(first);
+    } catch (error) {
+      const [second] = others;
+      if (second === undefined || !refusesEncryption(error)) {
+        throw error;
+      }
+      client = await this.#connect(second);
+    }
+    this.#client = client;
+    return client;
+  }
+
+  async #connect(encryption: Encryption): Promise<Client> {
     const client = new Client({
       host: this.#target.host,
       ...(this.#target.port === 0 ? {} : { port: this.#target.port }),
       database: this.#target.database,
       user: this.#target.user,
       password: this.#target.password,
-      ssl: sslOf(this.#target.ssl),
+      ssl: encryption,
       application_name: this.#name,
       connectionTimeoutMillis: 10_000,
       statement_timeout: statementTimeoutMs,
@@ -91,7 +109,6 @@ export class PostgresConnection {
       }
     });
     await client.connect();
-    this.#client = client;
     return client;
   }
 
@@ -107,21 +124,4 @@ export type Query = (text: string, values?: readonly Value[]) => Promise<readonl
 /** PostgreSQL's text holds no NUL. */
 function withoutNul(value: Value): Value {
   return typeof value === "string" && value.includes("\u0000") ? value.replaceAll("\u0000", "") : value;
-}
-
-/** libpq's sslmode as the driver understands it; modes below verify-ca encrypt without checking the certificate. */
-function sslOf(ssl: boolean | string): boolean | { readonly rejectUnauthorized: boolean } {
-  switch (ssl) {
-    case false:
-    case "disable":
-    case "allow":
-    case "prefer":
-    case "":
-      return false;
-    case "require":
-    case true:
-      return { rejectUnauthorized: false };
-    default:
-      return { rejectUnauthorized: true };
-  }
 }

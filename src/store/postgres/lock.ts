@@ -1,4 +1,5 @@
 // One server at a time: a PostgreSQL advisory lock, which the database frees the moment its holder's connection ends.
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Query } from "./connection.ts";
 
 /** "hawser" as the first half, the version of the rule as the second. */
@@ -18,4 +19,19 @@ export async function claim(query: Query): Promise<string | undefined> {
   }
   const [taken] = await query("SELECT pg_try_advisory_lock($1, $2)::int AS got", [lockClass, lockNumber]);
   return taken?.["got"] === 1 ? undefined : held === undefined ? "another server" : String(held["name"]);
+}
+
+/** The database works off what a server had asked before it notices that the server was killed. */
+const partingMs = 5_000;
+
+/** The same at a start: the server before this one may be dead and the database not know it yet. */
+export async function claimAtStart(query: Query): Promise<string | undefined> {
+  for (const deadline = Date.now() + partingMs; ; await sleep(50)) {
+    const owner = await claim(query);
+    if (owner === undefined || Date.now() > deadline) {
+      return owner;
+    }
+    // Within a transaction the view of who is connected is a picture of its first look.
+    await query("SELECT pg_stat_clear_snapshot()");
+  }
 }

@@ -12,7 +12,7 @@ export const postgresServer = {
 
 /** Runs one statement beside the databases under test. */
 export async function administer(sql: string): Promise<void> {
-  const client = new Client({ ...postgresServer, database: "postgres", connectionTimeoutMillis: 2000 });
+  const client = new Client({ ...postgresServer, database: "postgres", connectionTimeoutMillis: 30_000 });
   await client.connect();
   try {
     await client.query(sql);
@@ -36,7 +36,9 @@ let made = 0;
 export async function freshDatabase(): Promise<PostgresTarget> {
   made += 1;
   const database = `hawser_test_${process.pid}_${made}`;
-  await administer(`CREATE DATABASE ${database}`);
+  // A run that was killed may have left it, and its process's number been given again. template1 may be in use.
+  await administer(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
+  await administer(`CREATE DATABASE ${database} TEMPLATE template0`);
   return postgresTarget(database);
 }
 

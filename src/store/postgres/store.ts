@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import type { Snapshot, Store } from "../../tailnet/store.ts";
 import { PostgresConnection } from "./connection.ts";
 import type { PostgresTarget, Query } from "./connection.ts";
-import { claim } from "./lock.ts";
+import { claim, claimAtStart } from "./lock.ts";
 import { commitGroups, putPresence } from "./commit.ts";
 import {
   apiKeyOf,
@@ -34,7 +34,7 @@ export async function openPostgresStore(target: PostgresTarget): Promise<Postgre
     return { ok: false, reason };
   };
   try {
-    const owner = await side.exclusively(claim);
+    const owner = await side.exclusively(claimAtStart);
     if (owner !== undefined) {
       return await refuse(
         `the database ${target.database} is in use by ${owner}; only one server may run on it at a time`,

@@ -29,9 +29,7 @@ export type PostgresSource =
   | Exclude<Recognised, { kind: "headscale" }>;
 
 export async function readPostgres(query: Query): Promise<PostgresSource> {
-  // A schema alone, made for Hawser by whoever gives out rights, holds nothing yet.
-  const [ours] = await query("SELECT to_regclass('hawser.meta')::text AS meta");
-  if (typeof ours?.["meta"] === "string") {
+  if (await isHawsers(query)) {
     return { kind: "not-headscale" };
   }
   const schema = await schemaInUse(query);
@@ -65,6 +63,12 @@ export async function readPostgres(query: Query): Promise<PostgresSource> {
     },
   };
   return { kind: "headscale", schema, tables };
+}
+
+/** A schema alone, made for Hawser by whoever gives out rights, holds nothing yet. */
+export async function isHawsers(query: Query): Promise<boolean> {
+  const [ours] = await query("SELECT to_regclass('hawser.meta')::text AS meta");
+  return typeof ours?.["meta"] === "string";
 }
 
 /**

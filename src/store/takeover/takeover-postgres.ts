@@ -4,12 +4,12 @@ import type { AuditEntry } from "../../tailnet/store.ts";
 import { commitGroups } from "../postgres/commit.ts";
 import { PostgresConnection } from "../postgres/connection.ts";
 import type { PostgresTarget, Query } from "../postgres/connection.ts";
-import { claim } from "../postgres/lock.ts";
+import { claimAtStart } from "../postgres/lock.ts";
 import { migrate } from "../postgres/schema-version.ts";
 import { convert } from "./convert.ts";
 import type { Conversion, ConvertTools } from "./convert.ts";
 import type { LegacyVersion } from "./legacy-version.ts";
-import { existingTables, named, readPostgres } from "./postgres-source.ts";
+import { existingTables, isHawsers, named, readPostgres } from "./postgres-source.ts";
 import { summarise } from "./summary.ts";
 import type { TakeoverOutcome } from "./summary.ts";
 
@@ -21,6 +21,16 @@ export function dryRunPostgres(target: PostgresTarget, tools: ConvertTools): Pro
   return withDatabase(target, async (query) => {
     const read = await readForTakeover(query, tools);
     return read.kind === "read" ? { kind: "done", summary: summarise(read.version, read.conversion) } : read;
+  });
+}
+
+/** Whose data it holds. */
+export function holdingsOf(target: PostgresTarget): Promise<"hawser" | "headscale" | "nothing"> {
+  return withDatabase(target, async (query) => {
+    if (await isHawsers(query)) {
+      return "hawser";
+    }
+    return (await readPostgres(query)).kind === "not-headscale" ? "nothing" : "headscale";
   });
 }
 
@@ -37,7 +47,7 @@ export async function takeOverPostgres(target: PostgresTarget, tools: ConvertToo
 }
 
 async function takeOver(query: Query, target: PostgresTarget, tools: ConvertTools): Promise<TakeoverOutcome> {
-  const owner = await claim(query);
+  const owner = await claimAtStart(query);
   if (owner !== undefined) {
     return { kind: "refused", reason: `the database ${target.database} is in use by ${owner}` };
   }
@@ -127,7 +137,7 @@ export function undoPostgresTakeover(
   note?: (kept: string) => AuditEntry,
 ): Promise<PostgresUndoing> {
   return withDatabase(target, async (query) => {
-    const owner = await claim(query);
+    const owner = await claimAtStart(query);
     if (owner !== undefined) {
       return {
         kind: "refused",
