@@ -4,6 +4,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, wri
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { fetchServerKey } from "../sim/dial.ts";
 
@@ -20,15 +21,29 @@ export interface Usage {
   readonly rss: number;
 }
 
+export interface ServerOptions {
+  /** Lines of YAML at the end of its configuration. */
+  readonly extraConfig?: string;
+  /** `collect()` works. */
+  readonly collectable?: boolean;
+}
+
 export class ServerProcess {
   readonly url: URL;
   readonly folder: string;
   readonly #config: string;
   readonly #metricsPort: number;
+  readonly #collectable: boolean;
   #child: ChildProcess | undefined;
 
-  private constructor(folder: string, port: number, metricsPort: number, extraConfig: string) {
+  private constructor(
+    folder: string,
+    port: number,
+    metricsPort: number,
+    { extraConfig = "", collectable = false }: ServerOptions,
+  ) {
     this.#metricsPort = metricsPort;
+    this.#collectable = collectable;
     this.folder = folder;
     this.url = new URL(`http://127.0.0.1:${port}`);
     this.#config = join(folder, "config.yaml");
@@ -53,9 +68,9 @@ ${extraConfig}
   }
 
   /** Starts a server with an empty database; its log goes to a file in its folder. */
-  static async start(extraConfig = ""): Promise<ServerProcess> {
+  static async start(options: ServerOptions = {}): Promise<ServerProcess> {
     const folder = mkdtempSync(join(tmpdir(), "hawser-bench-"));
-    const server = new ServerProcess(folder, await freePort(), await freePort(), extraConfig);
+    const server = new ServerProcess(folder, await freePort(), await freePort(), options);
     await server.launch();
     return server;
   }
@@ -64,7 +79,11 @@ ${extraConfig}
   async launch(): Promise<number> {
     const log = openSync(join(this.folder, "server.log"), "a");
     const started = performance.now();
-    const child = spawn(program, ["serve", "--config", this.#config], { stdio: ["ignore", log, log] });
+    const hook = pathToFileURL(join(import.meta.dirname, "collect-on-signal.ts")).href;
+    const child = spawn(program, ["serve", "--config", this.#config], {
+      stdio: ["ignore", log, log],
+      env: this.#collectable ? { ...process.env, NODE_OPTIONS: `--expose-gc --import=${hook}` } : process.env,
+    });
     closeSync(log);
     this.#child = child;
     for (;;) {
@@ -143,6 +162,14 @@ ${extraConfig}
       cpu: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond,
       rss: Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024,
     };
+  }
+
+  /** Makes a collectable server collect its garbage, so that what it still holds is what it keeps. */
+  async collect(): Promise<void> {
+    if (this.#collectable) {
+      this.#child?.kill("SIGUSR2");
+      await new Promise((done) => setTimeout(done, 500));
+    }
   }
 
   /** Ends the process with this signal and waits for it. */

@@ -34,8 +34,10 @@ const lanes = 30;
 
 interface Minute {
   readonly minute: number;
+  /** After a collection, as is `heapMb`: what the server keeps. */
   readonly rssMb: number;
-  /** The least that was seen of the heap in use: what is left after a collection. */
+  /** The most that was seen in this minute. */
+  readonly peakMb: number;
   readonly heapMb: number;
   /** Share of one core, %. */
   readonly cpu: number;
@@ -44,7 +46,7 @@ interface Minute {
   readonly failed: number;
 }
 
-const server = await ServerProcess.start();
+const server = await ServerProcess.start({ collectable: true });
 process.once("SIGINT", () => void server.discard().then(() => process.exit(130)));
 try {
   process.exitCode = await soak();
@@ -62,7 +64,7 @@ async function soak(): Promise<number> {
   let joined = 0;
   let left = 0;
   let failed = 0;
-  let heapFloor = Infinity;
+  let peak = 0;
 
   async function joinOne(): Promise<void> {
     const index = count++;
@@ -99,22 +101,25 @@ async function soak(): Promise<number> {
 
   await inLanes(Array.from({ length: nodes }), () => joinOne());
   process.stdout.write(`${online.length} nodes joined; ${rate} join and ${rate} leave each second\n`);
-  process.stdout.write("minute   RSS MB  heap MB   CPU %   joined     left   failed\n");
+  process.stdout.write("minute   RSS MB  peak MB  heap MB   CPU %   joined     left   failed\n");
   const rows: Minute[] = [];
-  const note = (minute: number, cpuBefore: number, seconds: number): void => {
+  const note = async (minute: number, cpuBefore: number, seconds: number): Promise<void> => {
+    await server.collect();
     const { cpu, rss } = server.usage();
+    const heap = (await server.metrics()).get("nodejs_heap_size_used_bytes") ?? NaN;
     const row = {
       minute,
       rssMb: rss / 1e6,
-      heapMb: heapFloor / 1e6,
+      peakMb: Math.max(peak, rss) / 1e6,
+      heapMb: heap / 1e6,
       cpu: ((cpu - cpuBefore) / seconds) * 100,
       joined,
       left,
       failed,
     };
     rows.push(row);
-    const widths = [6, 9, 9, 8];
-    const cells = [minute, row.rssMb, row.heapMb, row.cpu].map((cell, index) =>
+    const widths = [6, 9, 9, 9, 8];
+    const cells = [minute, row.rssMb, row.peakMb, row.heapMb, row.cpu].map((cell, index) =>
       number(cell).padStart(widths[index] ?? 9),
     );
     process.stdout.write(
@@ -130,9 +135,7 @@ async function soak(): Promise<number> {
     void leaveOne();
   }, 1000 / rate);
   const watching = setInterval(() => {
-    void server.metrics().then((metrics) => {
-      heapFloor = Math.min(heapFloor, metrics.get("nodejs_heap_size_used_bytes") ?? Infinity);
-    });
+    peak = Math.max(peak, server.usage().rss);
   }, 1000);
   const moving = setInterval(() => {
     const mover = online[Math.floor(Math.random() * online.length)];
@@ -140,10 +143,10 @@ async function soak(): Promise<number> {
   }, 1000);
   for (let minute = 1; minute <= minutes; minute++) {
     await sleep(start + minute * sampleSeconds * 1000 - performance.now());
-    note(minute, cpuBefore, (performance.now() - lastMinute) / 1000);
+    await note(minute, cpuBefore, (performance.now() - lastMinute) / 1000);
     cpuBefore = server.usage().cpu;
     lastMinute = performance.now();
-    heapFloor = Infinity;
+    peak = 0;
   }
   clearInterval(churn);
   clearInterval(moving);

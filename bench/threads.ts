@@ -66,7 +66,7 @@ export async function run(options: {
 
 async function measure(nodes: number, edgeThreads: number, say: (line: string) => void): Promise<ThreadsResult> {
   const layout: Layout = { nodes, group: nodes, hub: false };
-  const server = await ServerProcess.start(`control: { threads: ${edgeThreads} }`);
+  const server = await ServerProcess.start({ extraConfig: `control: { threads: ${edgeThreads} }` });
   let pool: SimPool | undefined;
   try {
     const authKeys = await prepare(server, layout);

@@ -1,7 +1,5 @@
 // The edge over real sockets, with a core that only records.
-import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { setImmediate as turn } from "node:timers/promises";
 import { MessageChannel } from "node:worker_threads";
 import { createManualClock } from "../identity/manual-clock.test-data.ts";
 import { generatePrivateKey } from "../wire/keys.ts";
@@ -14,6 +12,7 @@ import { silentLog } from "./log.ts";
 import { connectNoise, type NoiseClient } from "./noise-client.test-data.ts";
 import { textReply } from "./reply.ts";
 import { createTs2021 } from "./ts2021.ts";
+import { until as eventually } from "../../test/patience.ts";
 
 /** An edge whose core sits in the same thread, or on the other side of a MessagePort. */
 export type Seam = "inline" | "port";
@@ -115,14 +114,8 @@ export async function edgeRig(context: TestContext, options: EdgeRigOptions = {}
 export const seams: readonly Seam[] = ["inline", "port"];
 
 /** Waits for a condition that sockets bring about. */
-export async function until(condition: () => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 20_000; attempt++) {
-    if (condition()) {
-      return;
-    }
-    await turn();
-  }
-  assert.fail(`never came true: ${condition.toString()}`);
+export function until(condition: () => boolean): Promise<void> {
+  return eventually(condition.toString(), condition);
 }
 
 /** A framed map message. */

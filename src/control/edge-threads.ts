@@ -10,6 +10,7 @@ import { createPortLink } from "./edge-port.ts";
 import type { EdgeThreadData, FromThread, ToThread } from "./edge-thread.ts";
 import { addLatency } from "./latency.ts";
 import type { Log } from "./log.ts";
+import { freePort } from "./port-binding.ts";
 
 export interface EdgeThreads {
   /** As bound. */
@@ -44,7 +45,9 @@ const restartAfterMs = 1000;
 const requestsPerStart = 2 ** 36;
 
 export async function startEdgeThreads(options: EdgeThreadsOptions): Promise<EdgeThreads> {
-  const { threads, data } = options;
+  const { threads } = options;
+  // The threads share the port with each other and would share it with any other server too.
+  const data = { ...options.data, port: await freePort(options.data.host, options.data.port) };
   const first = startThread(options, data);
   const port = await first.listening;
   // Where the system chose the port, the others take the same.

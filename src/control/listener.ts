@@ -2,10 +2,11 @@
 // handler that takes them, upgrades by their path.
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import type { AddressInfo, ListenOptions } from "node:net";
+import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { type HttpHandler, pathOf, sendText, setSecurityHeaders } from "./http-handler.ts";
 import type { Log } from "./log.ts";
+import { bindPath, bindPort, type PortBinding } from "./port-binding.ts";
 import { refuseUpgrade } from "./ts2021.ts";
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -89,36 +90,23 @@ export function createListener({ handlers, upgrades, log, tls, ...options }: Lis
     }
   });
 
+  let binding: PortBinding | undefined;
   return {
     server,
     async listen(host, port, shared = false) {
-      await bind(server, { ...(host === "" ? {} : { host }), port, reusePort: shared }, log);
-      const address = server.address();
-      if (address === null || typeof address === "string") {
-        throw new Error("the listener has no address");
-      }
-      return address;
+      binding = await bindPort(server, { host, port, shared }, log);
+      return binding.address;
     },
-    listenLocal: (path) => bind(server, { path }, log),
+    listenLocal: (path) => bindPath(server, path, log),
     close() {
-      server.close();
+      if (binding === undefined) {
+        server.close();
+      } else {
+        binding.close();
+      }
       server.closeAllConnections();
     },
   };
-}
-
-/** The most that may wait to be accepted; the system has a bound of its own (net.core.somaxconn). */
-const backlog = 65_535;
-
-function bind(server: Server, where: ListenOptions, log: Log): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ ...where, backlog }, () => {
-      server.off("error", reject);
-      server.on("error", (error) => log.error({ error: error.message }, "the listener failed"));
-      resolve();
-    });
-  });
 }
 
 function notFound(request: IncomingMessage, response: ServerResponse): void {

@@ -2,7 +2,6 @@
 // test moves.
 import { createHash, randomBytes } from "node:crypto";
 import type { TestContext } from "node:test";
-import { setImmediate as turn } from "node:timers/promises";
 import { createManualClock, type ManualClock } from "../identity/manual-clock.test-data.ts";
 import { createPending, type Pending } from "../identity/pending.ts";
 import { parsePrefix } from "../ip/index.ts";
@@ -24,6 +23,7 @@ import { type Log, silentLog } from "./log.ts";
 import { connectNoise, type NoiseClient } from "./noise-client.test-data.ts";
 import { publicPages } from "./public-pages.ts";
 import { createTs2021 } from "./ts2021.ts";
+import { until } from "../../test/patience.ts";
 
 export interface ControlRig {
   readonly clock: ManualClock;
@@ -164,15 +164,7 @@ export async function startRig(context: TestContext, options: RigOptions = {}): 
       }
       return key.value.secret;
     },
-    async settle(condition: () => boolean) {
-      for (let attempt = 0; attempt < 20_000; attempt++) {
-        if (condition()) {
-          return;
-        }
-        await turn();
-      }
-      throw new Error(`never came true: ${condition.toString()}`);
-    },
+    settle: (condition: () => boolean) => until(condition.toString(), condition),
   } satisfies Omit<ControlRig, "healthy">);
 }
 
