@@ -200,8 +200,9 @@ export function variableOf(prefix: "HAWSER_" | "HEADSCALE_", key: string): strin
   return prefix + key.replaceAll(".", "_").toUpperCase();
 }
 
+/** Old keys may have a variable that is today's as well (derp.server.stun.listen_addr): it means the key of today. */
 const variables = new Map(
-  [...specs.keys(), ...renames.keys(), ...removed.keys()].map((key) => [variableOf("HAWSER_", key), key]),
+  [...removed.keys(), ...renames.keys(), ...specs.keys()].map((key) => [variableOf("HAWSER_", key), key]),
 );
 
 /** Variables with our prefixes that are not keys. */

@@ -296,8 +296,8 @@ export const keys = {
     "disable",
     "false: none; true: if the server has it (prefer); or an sslmode such as verify-full.",
   ),
-  postgresMaxOpen: key("database.postgres.max_open_conns", int(1, 1000), 10, "Connections at most."),
-  postgresMaxIdle: key("database.postgres.max_idle_conns", int(0, 1000), 10, "Idle connections that are kept."),
+  postgresMaxOpen: key("database.postgres.max_open_conns", int(-1, 1000), 10, "Connections at most."),
+  postgresMaxIdle: key("database.postgres.max_idle_conns", int(-1, 1000), 10, "Idle connections that are kept."),
   postgresIdleTime: key(
     "database.postgres.conn_max_idle_time_secs",
     int(0, 31_536_000),

@@ -129,6 +129,15 @@ suite("loading the configuration", () => {
     assert.equal(config.database.sslMode, "");
   });
 
+  test("no limit on PostgreSQL's connections is written as in Go: 0, or less", async () => {
+    using place = scratch();
+    const { config } = await place.load(
+      "database:\n  type: postgres\n  postgres: {host: h, name: n, max_open_conns: 0, max_idle_conns: -1}\n",
+    );
+    assert.ok(config?.database.type === "postgres");
+    assert.deepEqual([config.database.maxOpenConns, config.database.maxIdleConns], [0, -1]);
+  });
+
   test("database.postgres.ssl takes every word that Go reads as true or false, and sslmodes", async () => {
     using place = scratch();
     for (const [written, mode] of Object.entries({

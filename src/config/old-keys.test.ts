@@ -135,6 +135,14 @@ suite("unknown keys", () => {
     ]);
   });
 
+  test("a variable that is today's is not called old because an old key had it too", async () => {
+    using place = scratch();
+    const { config, findings } = await place.load("server_url: https://x.example.com\ndns: {base_domain: a.b}\n", {
+      HEADSCALE_DERP_SERVER_STUN_LISTEN_ADDR: ":3479",
+    });
+    assert.deepEqual([config?.derp.server.stunListenAddr?.port, said({ findings }, "warning")], [3479, []]);
+  });
+
   test("the closest name is a few edits away, or none", () => {
     assert.equal(editDistance("abcd", "abdc"), 1);
     assert.equal(editDistance("", "abc"), 3);
