@@ -39,6 +39,8 @@ export interface SimOptions {
   readonly random?: RandomBytes;
   readonly webSocket?: boolean;
   readonly localAddress?: string;
+  /** As of DialOptions. */
+  readonly dialTimeoutMs?: number;
   readonly meter?: Meter;
   readonly decode?: Decode;
   readonly c2n?: C2nHandler;
@@ -158,7 +160,7 @@ export class SimClient {
   }
 
   async #dial(): Promise<ControlConnection> {
-    const { url, serverPublic, webSocket = false, localAddress } = this.#options;
+    const { url, serverPublic, webSocket = false, localAddress, dialTimeoutMs } = this.#options;
     try {
       const connection = await ControlConnection.open({
         url,
@@ -168,6 +170,7 @@ export class SimClient {
         meter: this.meter,
         webSocket,
         localAddress,
+        ...(dialTimeoutMs === undefined ? {} : { timeoutMs: dialTimeoutMs }),
       });
       this.#open = connection;
       return connection;

@@ -1,7 +1,9 @@
 // The program itself, as people start it: a server in a process of its own, and commands beside it.
+import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { generousSeconds, until } from "./patience.ts";
 
 export const program = join(import.meta.dirname, "../bin/hawser");
 
@@ -13,10 +15,13 @@ export interface Output {
 
 export type Env = Readonly<Record<string, string>>;
 
-/** The variables of this process, without those that would configure the program. */
+/** The variables of this process, without those that would configure the program; commands wait for a slow machine. */
 export function cleanEnv(more: Env): Record<string, string> {
   const own = Object.entries(process.env).filter(([name]) => !/^(HAWSER|HEADSCALE)_/.test(name));
-  return Object.fromEntries([...own, ...Object.entries(more)].flatMap(([k, v]) => (v === undefined ? [] : [[k, v]])));
+  const patient = { HAWSER_CLI_TIMEOUT: `${generousSeconds}s` };
+  return Object.fromEntries(
+    [...own, ...Object.entries({ ...patient, ...more })].flatMap(([k, v]) => (v === undefined ? [] : [[k, v]])),
+  );
 }
 
 export async function runProgram(words: readonly string[], env: Env, command = program): Promise<Output> {
@@ -43,8 +48,6 @@ export interface ServerProcess {
   kill(): Promise<void>;
 }
 
-const startLimitMs = 30_000;
-
 /** Resolves when the server answers at `url`; throws with what it said when it ends before. */
 export async function startServerProcess(words: readonly string[], url: string, env: Env): Promise<ServerProcess> {
   const child = spawn(program, [...words, "serve"], { env: cleanEnv(env), stdio: ["ignore", "pipe", "pipe"] });
@@ -54,15 +57,12 @@ export async function startServerProcess(words: readonly string[], url: string, 
       said += chunk.toString();
     });
   }
-  const deadline = Date.now() + startLimitMs;
-  while (!(await answers(url))) {
-    if (child.exitCode !== null || Date.now() > deadline) {
-      child.kill("SIGKILL");
-      throw new Error(`the server does not serve:\n${said}`);
-    }
-    await new Promise((resolve) => {
-      setTimeout(resolve, 100);
-    });
+  try {
+    await until("the server answers", () => hasEnded(child) || answers(url));
+    assert.ok(!hasEnded(child));
+  } catch {
+    child.kill("SIGKILL");
+    throw new Error(`the server does not serve:\n${said}`);
   }
   return {
     said: () => said,
@@ -70,6 +70,10 @@ export async function startServerProcess(words: readonly string[], url: string, 
     stop: () => end(child, "SIGTERM"),
     kill: () => end(child, "SIGKILL"),
   };
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }
 
 async function answers(url: string): Promise<boolean> {
@@ -81,7 +85,7 @@ async function answers(url: string): Promise<boolean> {
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) {
+  if (!hasEnded(child)) {
     const gone = once(child, "exit");
     child.kill(signal);
     await gone;

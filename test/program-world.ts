@@ -7,6 +7,7 @@ import type { TestContext } from "node:test";
 import { SimClient, type SimOptions } from "../sim/client.ts";
 import { fetchServerKey } from "../sim/dial.ts";
 import { freePort } from "./free-port.ts";
+import { generousSeconds } from "./patience.ts";
 import { type Output, runProgram, type ServerProcess, startServerProcess } from "./hawser-process.ts";
 
 export interface ProgramWorld {
@@ -62,7 +63,9 @@ dns: { magic_dns: true, base_domain: program.internal, override_local_dns: false
       return JSON.parse(stdout) as unknown;
     },
     async client(options) {
-      const client = new SimClient({ url, serverPublic: await fetchServerKey(url, 142), strict: true, ...options });
+      const serverPublic = await fetchServerKey(url, 142);
+      const dialTimeoutMs = generousSeconds * 1000;
+      const client = new SimClient({ url, serverPublic, strict: true, dialTimeoutMs, ...options });
       context.after(() => client.close());
       return client;
     },

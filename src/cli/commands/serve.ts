@@ -12,6 +12,7 @@ export async function serve(run: Invocation): Promise<void> {
     throw new CliError(`initializing: loading configuration: ${faults(loaded)}`);
   }
   const { StartError, startServer } = await import("../../server.ts");
+  const signals = heedSignals();
   let server: RunningServer;
   try {
     server = await startServer(loaded.config);
@@ -30,20 +31,45 @@ export async function serve(run: Invocation): Promise<void> {
   for (const problem of server.problems) {
     run.note(`not working: ${problem}`);
   }
-  await stopped(server);
-}
-
-/** SIGHUP reads the policy again; the other signals end the server gracefully, a second one at once. */
-async function stopped(server: RunningServer): Promise<void> {
-  process.on("SIGHUP", () => {
+  signals.onReload(() => {
     server.reload().catch((fault: unknown) => {
       server.log.error({ fault: fault instanceof Error ? fault.message : String(fault) }, "reloading failed");
     });
   });
-  await new Promise<void>((resolve) => {
+  await signals.end;
+  await server.stop();
+}
+
+interface Signals {
+  /** SIGHUP reads the policy again. */
+  onReload(reload: () => void): void;
+  /** The other signals end the server gracefully, a second one at once. */
+  readonly end: Promise<void>;
+}
+
+/**
+ * From before the server answers: whoever sees that it does may send a signal, and would kill it were nobody there to take
+ * it. What comes during the start is done after it.
+ */
+function heedSignals(): Signals {
+  let reload: (() => void) | undefined;
+  let isWanted = false;
+  process.on("SIGHUP", () => {
+    isWanted = reload === undefined;
+    reload?.();
+  });
+  const end = new Promise<void>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) {
       process.once(signal, () => resolve());
     }
   });
-  await server.stop();
+  return {
+    onReload(given) {
+      reload = given;
+      if (isWanted) {
+        given();
+      }
+    },
+    end,
+  };
 }

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Query } from "./connection.ts";
 
 /** "hawser" as the first half, the version of the rule as the second. */
-const lockClass = 0x68617773;
-const lockNumber = 1;
+export const lockClass = 0x68617773;
+export const lockNumber = 1;
 
 /** Takes the lock or has it already; else answers with who holds it, as that one named itself. */
 export async function claim(query: Query): Promise<string | undefined> {

@@ -7,6 +7,8 @@ import { verifyAudit } from "../../tailnet/audit-chain.ts";
 import { sha256 } from "../audit.ts";
 import { sampleUser, storeSuite } from "../store-suite.ts";
 import type { PostgresTarget } from "./connection.ts";
+import { until } from "../../../test/patience.ts";
+import { lockClass, lockNumber } from "./lock.ts";
 import { migrations } from "./schema.ts";
 import { administer, dropDatabase, freshDatabase, postgresServer, whyNoPostgres } from "./scratch.test-data.ts";
 import { openPostgresStore } from "./store.ts";
@@ -39,6 +41,26 @@ if (missing !== undefined) {
     await first.close();
     const third = await opened(target);
     await third.close();
+    await dropDatabase(target);
+  });
+
+  test("a server that was killed and that the database has not let go yet does not stop the next one", async () => {
+    const target = await freshDatabase();
+    const dead = new Client({ ...postgresServer, database: target.database });
+    await dead.connect();
+    await dead.query("SELECT pg_advisory_lock($1, $2)", [lockClass, lockNumber]);
+    const opening = openPostgresStore(target);
+    await until("it has found the lock taken", async () => {
+      const { rows } = await dead.query(
+        `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+         AND query ~ 'pg_try_advisory_lock|pg_stat_clear_snapshot'`,
+      );
+      return rows.length > 0;
+    });
+    await dead.end();
+    const next = await opening;
+    assert.ok(next.ok, next.ok ? "" : next.reason);
+    await next.store.close();
     await dropDatabase(target);
   });
 
