@@ -81,6 +81,7 @@ async function open(startup: Startup): Promise<RunningServer> {
     netmap: nodes.netmap,
     relay: relay.counters,
     pendingLogins: () => nodes.pending.list().length,
+    policyProblem: () => tailnetPart.policy.problem(),
     now: () => Date.now(),
     version,
   });

@@ -18,6 +18,8 @@ export interface PolicySource {
   readonly mode: "file" | "database";
   /** The file's text now, or undefined when there is none. Only for mode "file". */
   readonly readFile?: () => Promise<string | undefined>;
+  /** Why something else is in force than what was written; undefined when all is well. */
+  readonly problem?: () => string | undefined;
 }
 
 export interface OperationDeps {

@@ -122,9 +122,13 @@ function presentWaiting(entry: PendingEntry): WaitingValue {
   }
 }
 
-const listPolicyHistory = operation(ListPolicyHistory, async ({ tailnet }) => {
+const listPolicyHistory = operation(ListPolicyHistory, async ({ tailnet, policySource }) => {
   const versions = await tailnet.policyHistory();
-  return answer({ revisions: versions.map(({ id, text, setAt, setBy }) => ({ id, policy: text, setAt, setBy })) });
+  return answer({
+    revisions: versions.map(({ id, text, setAt, setBy }) => ({ id, policy: text, setAt, setBy })),
+    inForce: tailnet.policyVersion?.id ?? 0,
+    problem: policySource.problem?.() ?? "",
+  });
 });
 
 const rollbackPolicy = operation(RollbackPolicy, async ({ tailnet, policySource }, { id }, { actor }) => {
@@ -143,9 +147,7 @@ const rollbackPolicy = operation(RollbackPolicy, async ({ tailnet, policySource 
 
 const formatPolicy = operation(FormatPolicy, (_deps, { policy }) => {
   const formatted = formatHujson(policy);
-  return formatted.ok
-    ? answer({ policy: formatted.text })
-    : refuse("InvalidArgument", `hujson: ${formatted.error.message}`);
+  return formatted.ok ? answer({ policy: formatted.text }) : refuse("InvalidArgument", formatted.error.message);
 });
 
 export const ownOperations: readonly Operation[] = [

@@ -24,7 +24,12 @@ export function policyFault(error: CommandError): CommandError {
 
 const getPolicy = operation(GetPolicy, async ({ tailnet, policySource }) => {
   if (policySource.mode === "file") {
-    const text = await policySource.readFile?.();
+    let text: string | undefined;
+    try {
+      text = await policySource.readFile?.();
+    } catch (fault) {
+      return refuse("Unknown", `reading policy from file: ${fault instanceof Error ? fault.message : String(fault)}`);
+    }
     return text === undefined
       ? refuse("Unknown", "loading ACL policy: acl policy not found")
       : answer({ policy: text, updatedAt: null });

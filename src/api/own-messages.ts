@@ -62,7 +62,12 @@ export const PolicyRevision = message("PolicyRevision", {
 export type PolicyRevisionValue = ValueOf<typeof PolicyRevision>;
 export const ListPolicyHistoryRequest = message("ListPolicyHistoryRequest", {});
 export const ListPolicyHistoryResponse = message("ListPolicyHistoryResponse", {
-  revisions: subs(1, PolicyRevision, "Newest first; the first is in force."),
+  revisions: subs(1, PolicyRevision, "Newest first."),
+  inForce: u64(2, "Which of them is in force; 0: none."),
+  problem: str(
+    3,
+    "Why something else is in force than the newest revision or the policy file; empty when all is well.",
+  ),
 });
 export const RollbackPolicyRequest = message("RollbackPolicyRequest", { id: u64(1, "Revision to set again.") });
 export const FormatPolicyRequest = message("FormatPolicyRequest", { policy: str(1) });

@@ -102,6 +102,9 @@ test("/health says what the store says", async (context) => {
     return [response.status, await response.json()];
   };
   assert.deepEqual(await health(), [200, { status: "pass" }]);
+  rig.inDoubt = true;
+  const notes = ['not all is well: "hawser health" on the server says what'];
+  assert.deepEqual(await health(), [200, { status: "warn", notes }]);
   rig.healthy = false;
   assert.deepEqual(await health(), [500, { status: "fail" }]);
 });

@@ -35,6 +35,8 @@ export interface ControlRig {
   readonly port: number;
   readonly user: User;
   healthy: boolean;
+  /** What the server says of itself otherwise. */
+  inDoubt: boolean;
   connect(machine?: PrivateKey, version?: number): Promise<NoiseClient>;
   /** A fresh auth key of the rig's user. */
   authKey(options?: { reusable?: boolean; ephemeral?: boolean; expiration?: number; tags?: string[] }): Promise<string>;
@@ -114,7 +116,7 @@ export async function startRig(context: TestContext, options: RigOptions = {}): 
   const edge = createEdge({ clock, log, counters });
   edge.connect(core.attach(edge));
   const ts2021 = createTs2021({ noiseKey, edge, clock, log, counters, trustedProxies: [] });
-  const rig = { healthy: true };
+  const rig = { healthy: true, inDoubt: false };
   const listener = createListener({
     handlers: [
       publicPages({
@@ -123,6 +125,7 @@ export async function startRig(context: TestContext, options: RigOptions = {}): 
         legacyKey: machineKeyText(generatePrivateKey().publicRaw),
         pending,
         checkHealth: () => (rig.healthy ? Promise.resolve() : Promise.reject(new Error("down"))),
+        isInDoubt: () => rig.inDoubt,
         version: { version: "1.2.3" },
         uuid: () => "00000000-0000-4000-8000-000000000000",
         program: "hawser",
@@ -165,7 +168,7 @@ export async function startRig(context: TestContext, options: RigOptions = {}): 
       return key.value.secret;
     },
     settle: (condition: () => boolean) => until(condition.toString(), condition),
-  } satisfies Omit<ControlRig, "healthy">);
+  } satisfies Omit<ControlRig, "healthy" | "inDoubt">);
 }
 
 /** Bodies as clients send them. */

@@ -37,7 +37,10 @@ export function debugPart(startup: Startup, rooms: Rooms): DebugHandler {
       "config",
       { about: "the configuration in effect, without secrets", answer: () => ({ value: shownConfig(config) }) },
     ],
-    ["policy", { about: "the policy in force", answer: () => policyInForce(tailnet) }],
+    [
+      "policy",
+      { about: "the policy in force", answer: () => policyInForce(tailnet, rooms.tailnetPart.policy.problem()) },
+    ],
     [
       "filter",
       {
@@ -129,7 +132,7 @@ function overview(startup: Startup, { tailnetPart, relay, nodes }: Rooms, began:
     },
     users,
     total_users: tailnet.users().length,
-    policy: { mode: policy.mode, path: policy.path, problem: tailnet.policyProblem ?? "" },
+    policy: { mode: policy.mode, path: policy.path, problem: tailnetPart.policy.problem() ?? "" },
     derp: { configured: relay.derp !== undefined, regions: Object.keys(relay.map.current().Regions).length },
     primary_routes: tailnet.primaries().size,
     version: packageJson.version,
@@ -156,13 +159,12 @@ function overview(startup: Startup, { tailnetPart, relay, nodes }: Rooms, began:
   return { value, text: lines.join("\n") };
 }
 
-function policyInForce(tailnet: TailnetReader): DebugAnswer {
-  const { policyVersion, policyProblem } = tailnet;
+function policyInForce({ policyVersion }: TailnetReader, problem: string | undefined): DebugAnswer {
   return policyVersion === null
     ? { value: { id: 0, text: "" }, text: "no policy was ever set" }
     : {
-        value: { ...policyVersion, problem: policyProblem ?? "" },
-        text: `${policyProblem === undefined ? "" : `# ${policyProblem}\n`}${policyVersion.text}`,
+        value: { ...policyVersion, problem: problem ?? "" },
+        text: `${problem === undefined ? "" : `# ${problem}\n`}${policyVersion.text}`,
       };
 }
 

@@ -65,7 +65,7 @@ function openApi(startup: Startup, { foundation, tailnetPart, nodes, clientAddre
     tailnet,
     pending: nodes.pending,
     clock: systemClock,
-    policySource: { mode: config.policy.mode, readFile: () => policy.readFile() },
+    policySource: { mode: config.policy.mode, readFile: () => policy.readFile(), problem: () => policy.problem() },
     databaseHealthy: () =>
       foundation.checkHealth().then(
         () => true,
@@ -83,7 +83,7 @@ function openApi(startup: Startup, { foundation, tailnetPart, nodes, clientAddre
 
 async function openMain(
   startup: Startup,
-  { foundation, relay, nodes }: DoorsRooms,
+  { foundation, tailnetPart, relay, nodes }: DoorsRooms,
   api: Api,
   tls: TlsPair | undefined,
 ): Promise<AddressInfo> {
@@ -95,6 +95,7 @@ async function openMain(
     legacyKey: legacyKeyOf(foundation.noiseKey),
     pending: nodes.pending,
     checkHealth: () => foundation.checkHealth(),
+    isInDoubt: () => tailnetPart.policy.problem() !== undefined,
     version: versionDocument(),
     uuid: randomUUID,
     program: name,

@@ -12,6 +12,7 @@ export function createServerMetrics(rooms: {
   readonly netmap: Pick<Netmap, "counters" | "sessionCount" | "blockedCount" | "viewCount">;
   readonly relay: RelayCounters;
   readonly pendingLogins: () => number;
+  readonly policyProblem: () => string | undefined;
   readonly now: () => number;
   readonly version: string;
 }): Metrics {
@@ -34,6 +35,9 @@ export function createServerMetrics(rooms: {
     "hawser_tailnet_version",
     "Version of the tailnet; each batch of changes moves it on.",
     () => tailnet.version,
+  );
+  metrics.gauge("hawser_policy_problem", "1 while something else is in force than the policy that was written.", () =>
+    rooms.policyProblem() === undefined ? 0 : 1,
   );
   metrics.gauge("hawser_pending_logins", "Machines and SSH sessions that wait for a person.", rooms.pendingLogins);
   metrics.object("hawser_control", "Node-facing edge", rooms.control, ["connectionsOpen", "streamsOpen"]);

@@ -11,6 +11,8 @@ export interface PolicyPart {
   /** Reads the file again, or says that there is none to read; what is wrong is logged. */
   reload(): Promise<void>;
   readFile(): Promise<string | undefined>;
+  /** Why something else is in force than what was written; undefined when all is well. */
+  problem(): string | undefined;
   close(): void;
 }
 
@@ -34,11 +36,13 @@ export async function startPolicyPart(options: {
     return {
       reload: async () => log.info({}, "the policy is in the database and in force; there is no file to read"),
       readFile: () => Promise.resolve(undefined),
+      problem: () => tailnet.policyProblem,
       close: () => undefined,
     };
   }
 
   let tried: string | undefined;
+  let problem: string | undefined;
   /** Why it could last not be read; said once. */
   let unreadable = "";
   /** Somebody asked for this look and wants an answer. */
@@ -50,8 +54,9 @@ export async function startPolicyPart(options: {
       text = (await readPolicyFile(path)) ?? "";
     } catch (error) {
       const fault = textOf(error);
+      problem = `the policy file cannot be read, ${inForce()}: ${fault}`;
       if (fault !== unreadable) {
-        log.error({ path }, `the policy file cannot be read, ${inForce()}: ${fault}`);
+        log.error({ path }, problem);
       }
       unreadable = fault;
       tried = undefined;
@@ -67,13 +72,16 @@ export async function startPolicyPart(options: {
         log.info({ path }, path === "" ? "no policy file is configured: everything is allowed" : "policy unchanged");
       }
       asked = false;
+      problem = undefined;
       return;
     }
     const outcome = await tailnet.setPolicy(theFile, text);
     if (outcome.ok) {
+      problem = undefined;
       log.info({ path, version: outcome.value.id }, "policy loaded");
     } else {
-      log.error({ path }, `the policy file is not used, ${inForce()}: ${outcome.error.text}`);
+      problem = `the policy file is not used, ${inForce()}: ${outcome.error.text}`;
+      log.error({ path }, problem);
     }
   }
 
@@ -97,6 +105,7 @@ export async function startPolicyPart(options: {
       await look();
     },
     readFile: () => readPolicyFile(path),
+    problem: () => problem ?? tailnet.policyProblem,
     close: stop,
   };
 }

@@ -11,11 +11,16 @@ import type { Invocation } from "../invocation.ts";
 import { many, result } from "../output-shapes.ts";
 import { renderTable, tableStyle } from "../table.ts";
 import { changesNothing, losesAccess, previewText } from "./policy-preview-text.ts";
+import { notePolicyProblem, tellProblem } from "./policy-problem.ts";
 
 /** `policy get` writes the text alone, whatever --output says. */
 export async function getPolicy(run: Invocation): Promise<void> {
-  const text = run.flags.on(bypass) ? await withoutServer(run, storedPolicy) : await policyInForce(run);
-  run.io.stdout.write(`${text}\n`);
+  if (run.flags.on(bypass)) {
+    run.io.stdout.write(`${await withoutServer(run, storedPolicy)}\n`);
+    return;
+  }
+  run.io.stdout.write(`${await policyInForce(run)}\n`);
+  await notePolicyProblem(run);
 }
 
 async function policyInForce(run: Invocation): Promise<string> {
@@ -198,7 +203,7 @@ export async function testPolicy(run: Invocation): Promise<void> {
 
 export async function policyHistory(run: Invocation): Promise<void> {
   const client = await run.client();
-  const { revisions } = await client.call(ListPolicyHistory, {}, "reading policy history");
+  const { revisions, inForce, problem } = await client.call(ListPolicyHistory, {}, "reading policy history");
   const [operand] = run.operands;
   if (operand !== undefined) {
     const wanted = revisions.find((revision) => String(revision.id) === operand);
@@ -208,15 +213,16 @@ export async function policyHistory(run: Invocation): Promise<void> {
     run.io.stdout.write(`${wanted.policy}\n`);
     return;
   }
-  const rows = revisions.map((revision, index) => [
+  const rows = revisions.map((revision) => [
     String(revision.id),
     tableTime(revision.setAt),
     revision.setBy,
     `${revision.policy.split("\n").length} lines`,
-    index === 0 ? "in force" : "",
+    revision.id === inForce ? "in force" : "",
   ]);
   const table = renderTable(["ID", "Set", "By", "Size", ""], rows, tableStyle(run.io));
   run.answer(many(PolicyRevision, revisions), table);
+  tellProblem(run, problem);
 }
 
 export async function rollbackPolicy(run: Invocation): Promise<void> {
@@ -256,7 +262,7 @@ export async function formatPolicy(run: Invocation): Promise<void> {
   const { formatHujson } = await import("../../policy/hujson-format.ts");
   const formatted = formatHujson(text);
   if (!formatted.ok) {
-    throw new CliError(`formatting policy: hujson: ${formatted.error.message}`);
+    throw new CliError(`formatting policy: ${formatted.error.message}`);
   }
   if (!run.flags.on("write")) {
     run.io.stdout.write(formatted.text);

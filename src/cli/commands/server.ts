@@ -6,11 +6,13 @@ import { HealthResponse } from "../../api/messages.ts";
 import { CliError } from "../cli-error.ts";
 import type { Invocation } from "../invocation.ts";
 import { one, plain } from "../output-shapes.ts";
+import { notePolicyProblem } from "./policy-problem.ts";
 
 export async function health(run: Invocation): Promise<void> {
   const client = await run.client();
   const response = await client.call(Health, {}, "checking health");
   run.answer(one(HealthResponse, response), "");
+  await notePolicyProblem(run);
 }
 
 /** Called as headscale, it names the release of headscale that it stands for: scripts compare it. */
