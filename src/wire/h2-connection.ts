@@ -51,6 +51,12 @@ export interface StreamEvents {
   writable(stream: number): void;
 }
 
+/**
+ * Credit for fewer bytes than this buys a DATA frame that costs more than what is in it. Clients give it by kilobytes
+ * (Go from 4 KiB on), but for the last of a window.
+ */
+const tinyCredit = 256;
+
 /** What a role makes of a header section: it is broken (resets the stream), or it was taken. */
 export type HeadOutcome = "ok" | "malformed";
 
@@ -276,11 +282,9 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
       return undefined;
     }
     if (open.remoteEnded || !open.hasHead) {
-      this.#failStream(open, errorCodes.streamClosed);
-    } else if (!open.receiveWindow.take(length)) {
-      this.#failStream(open, errorCodes.flowControl);
+      return this.#failStream(open, errorCodes.streamClosed);
     }
-    return undefined;
+    return open.receiveWindow.take(length) ? undefined : this.#failStream(open, errorCodes.flowControl);
   }
 
   data(stream: number, slice: Uint8Array): H2Fault | undefined {
@@ -330,15 +334,15 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
       return this.#fault;
     }
     if (open.remoteEnded) {
-      this.#failStream(open, errorCodes.streamClosed);
-      return undefined;
+      return this.#failStream(open, errorCodes.streamClosed);
     }
     const first = !open.hasHead;
     open.hasHead = true;
     const outcome = first || endStream ? this.head(stream, fields, first, endStream) : "malformed";
     if (outcome === "malformed") {
-      this.#failStream(open, errorCodes.protocol);
-    } else if (endStream && this.streams.has(stream)) {
+      return this.#failStream(open, errorCodes.protocol) ?? this.#fault;
+    }
+    if (endStream && this.streams.has(stream)) {
       this.#endRemote(open);
     }
     return this.#fault;
@@ -352,16 +356,20 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
     }
   }
 
-  /** A fault of one stream: reset it and tell its owner. */
-  #failStream(open: Stream, code: number): void {
+  /**
+   * A fault of one stream: reset it and tell its owner. A peer that makes us reset gets around the bound on open streams
+   * as one that resets by itself does, so both count.
+   */
+  #failStream(open: Stream, code: number): H2Fault | undefined {
     const isKnownToOwner = open.hasHead;
     this.reset(open.id, code);
     if (isKnownToOwner) {
       this.events.reset(open.id, code);
     }
+    return this.countReset();
   }
 
-  /** Counts a stream that was refused or reset; a flood of them ends the connection. */
+  /** Counts a stream that was refused or reset, by whichever side; a flood of them ends the connection. */
   protected countReset(): H2Fault | undefined {
     return this.#rates.reset(this.limits) ? undefined : fault("reset-flood");
   }
@@ -461,6 +469,9 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
       return fault("frame-size");
     }
     const credit = payload.readUInt32BE(0) & 0x7fff_ffff;
+    if (credit < tinyCredit && !this.#rates.tinyCredit(this.limits)) {
+      return fault("window-update-flood");
+    }
     if (stream === 0) {
       if (credit === 0) {
         return fault("protocol");
@@ -480,8 +491,7 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
     }
     open.sendWindow += credit;
     if (credit === 0 || open.sendWindow > maxWindow) {
-      this.#failStream(open, credit === 0 ? errorCodes.protocol : errorCodes.flowControl);
-      return undefined;
+      return this.#failStream(open, credit === 0 ? errorCodes.protocol : errorCodes.flowControl);
     }
     this.#room(open);
     return undefined;

@@ -10,12 +10,14 @@ export interface H2Limits {
   /** Bytes of one header list, counted as RFC 9113 §6.5.2 does. A longer one resets its stream. */
   readonly headerList: number;
   readonly continuations: number;
-  /** RST_STREAM frames, and streams refused, in ten seconds. */
+  /** RST_STREAM frames, streams refused or reset for a fault, and header blocks of streams that are over, in ten seconds. */
   readonly resets: number;
   readonly pings: number;
   readonly settings: number;
   /** DATA frames without content that do not end their stream. */
   readonly emptyData: number;
+  /** WINDOW_UPDATE frames that let out next to nothing. */
+  readonly tinyCredits: number;
 }
 
 export const defaultLimits: H2Limits = {
@@ -27,6 +29,7 @@ export const defaultLimits: H2Limits = {
   pings: 100,
   settings: 20,
   emptyData: 100,
+  tinyCredits: 1000,
 };
 
 export const rateWindowMs = 10_000;
@@ -43,7 +46,8 @@ export type H2FaultReason =
   | "reset-flood"
   | "ping-flood"
   | "settings-flood"
-  | "empty-data-flood";
+  | "empty-data-flood"
+  | "window-update-flood";
 
 /** Why a connection ended. The GOAWAY that says so is in the output already. */
 export interface H2Fault {
@@ -65,6 +69,7 @@ const faultCodes: Readonly<Record<H2FaultReason, number>> = {
   "ping-flood": errorCodes.enhanceYourCalm,
   "settings-flood": errorCodes.enhanceYourCalm,
   "empty-data-flood": errorCodes.enhanceYourCalm,
+  "window-update-flood": errorCodes.enhanceYourCalm,
 };
 
 export function fault(reason: H2FaultReason): H2Fault {
@@ -78,6 +83,7 @@ export class RateCounters {
   #pings = 0;
   #settings = 0;
   #emptyData = 0;
+  #tinyCredits = 0;
 
   /** Starts a new window when the last has passed; `now` is in milliseconds on any clock that does not go back. */
   tick(now: number): void {
@@ -87,6 +93,7 @@ export class RateCounters {
       this.#pings = 0;
       this.#settings = 0;
       this.#emptyData = 0;
+      this.#tinyCredits = 0;
     }
   }
 
@@ -101,5 +108,8 @@ export class RateCounters {
   }
   emptyData(limits: H2Limits): boolean {
     return ++this.#emptyData <= limits.emptyData;
+  }
+  tinyCredit(limits: H2Limits): boolean {
+    return ++this.#tinyCredits <= limits.tinyCredits;
   }
 }

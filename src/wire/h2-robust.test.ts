@@ -118,6 +118,8 @@ test("a preface may come byte by byte, and a wrong one is refused", () => {
 test("each rule that is broken ends the connection with its fault", () => {
   const repeat = (count: number, make: (index: number) => Buffer): Buffer =>
     Buffer.concat(Array.from({ length: count }, (_, index) => make(index)));
+  const resets = (make: (stream: number) => Buffer): Buffer =>
+    repeat(defaultLimits.resets + 1, (index) => make(index * 2 + 1));
   const cases: readonly (readonly [string, Buffer])[] = [
     ["frame-size", frameHeader(16_385, frames.headers, 0, 1)],
     ["frame-size", frame(frames.ping, 0, 0, Buffer.alloc(7))],
@@ -157,6 +159,29 @@ test("each rule that is broken ends the connection with its fault", () => {
       ),
     ],
     ["reset-flood", repeat(defaultLimits.streams + defaultLimits.resets + 1, (index) => request(index * 2 + 1))],
+    // What makes us reset: a request that is none, a window out of bounds, a body after its end, a body beyond its window.
+    ["reset-flood", resets((stream) => frame(frames.headers, flags.endHeaders, stream, Buffer.of(0x82)))],
+    ["reset-flood", resets((stream) => Buffer.concat([request(stream), numberFrame(frames.windowUpdate, stream, 0)]))],
+    [
+      "reset-flood",
+      resets((stream) => Buffer.concat([request(stream), numberFrame(frames.windowUpdate, stream, 2 ** 31 - 1)])),
+    ],
+    ["reset-flood", resets((stream) => Buffer.concat([request(stream), frame(frames.data, flags.endStream, stream)]))],
+    ["reset-flood", resets((stream) => Buffer.concat([request(stream), request(stream)]))],
+    // Header blocks of a stream that is over are unpacked all the same.
+    [
+      "reset-flood",
+      Buffer.concat([
+        request(1),
+        numberFrame(frames.resetStream, 1, errorCodes.cancel),
+        repeat(defaultLimits.resets + 1, () => request(1)),
+      ]),
+    ],
+    [
+      "window-update-flood",
+      Buffer.concat([request(1), repeat(defaultLimits.tinyCredits + 1, () => numberFrame(frames.windowUpdate, 1, 1))]),
+    ],
+    ["window-update-flood", repeat(defaultLimits.tinyCredits + 1, () => numberFrame(frames.windowUpdate, 0, 255))],
   ];
   for (const [reason, bytes] of cases) {
     const { server, events, sent } = greeted();
@@ -172,6 +197,14 @@ test("each rule that is broken ends the connection with its fault", () => {
     assert.equal(server.push(request(10_001), 0), fault);
     assert.equal(events.length, before, "nothing is taken in after a fault");
     assert.equal(server.output.length, 0);
+  }
+});
+
+test("a reader that gives credit by kilobytes may do so as often as it likes", () => {
+  const { server } = greeted();
+  server.push(request(1), 0);
+  for (let count = 0; count < 20_000; count++) {
+    assert.equal(server.push(numberFrame(frames.windowUpdate, 1, 4096), 0), undefined);
   }
 });
 

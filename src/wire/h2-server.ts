@@ -68,18 +68,23 @@ export class H2Server extends H2Connection {
     }
     if (stream <= this.#lastStream) {
       // Trailers that were on their way when we reset the stream.
+      this.#count();
       return true;
     }
     this.#lastStream = stream;
     this.openStream(stream);
     if (this.streams.size > this.limits.streams) {
       this.reset(stream, errorCodes.refusedStream);
-      const flood = this.countReset();
-      if (flood !== undefined) {
-        this.fail(flood.reason);
-      }
+      this.#count();
     }
     return true;
+  }
+
+  #count(): void {
+    const flood = this.countReset();
+    if (flood !== undefined) {
+      this.fail(flood.reason);
+    }
   }
 
   protected override head(

@@ -43,6 +43,7 @@ test("the limits on the page are those of the code", () => {
       kib(defaultLimits.headerBlock),
       `${defaultLimits.resets}, ${defaultLimits.pings}, ${defaultLimits.settings} |`,
     ],
+    ["WINDOW_UPDATE for fewer", `${defaultLimits.tinyCredits} |`],
     ["unsent bytes of a map stream", seconds(defaultEdgeLimits.patienceMs)],
     ["JSON of nodes", kib(hostinfoLimit)],
     ["API body", mib(maxBodyBytes)],
