@@ -24,6 +24,8 @@ const cutAbove = 64 * 1024 * 1024;
 const limits = { ...defaultLimits, streams: 128 };
 /** Requests under way at once of a machine that belongs to no node; it has a login to wait for and little else. */
 const strangerStreams = 16;
+/** Answers that a client may leave unread and yet ask on. Each costs far more here than its question did there. */
+export const mostUnread = { stranger: 128, node: 4096 } as const;
 
 /** What the owner of connections is told. */
 export interface ConnectionOwner {
@@ -33,7 +35,7 @@ export interface ConnectionOwner {
   sessionGone(session: SessionId): void;
   blocked(session: SessionId): void;
   drained(session: SessionId): void;
-  /** The client left more unread than any may; the connection is to be destroyed. */
+  /** The client left more unread than it may; the connection is to be destroyed. */
   overflowed(connection: Connection): void;
   /** There is something to write; `flush` is to be called soon. */
   dirty(connection: Connection): void;
@@ -93,6 +95,8 @@ export class Connection implements ServerEvents {
   readonly #h2: H2Server;
   readonly #streams = new Map<number, StreamState>();
   #full = false;
+  /** Answers since the socket last took all there was. */
+  #unread = 0;
   #dirty = false;
   /** A request came up whole in the bytes under way. */
   #answering = false;
@@ -183,6 +187,12 @@ export class Connection implements ServerEvents {
   }
 
   request(stream: number, head: RequestHead): void {
+    if (this.#unread > (this.known ? mostUnread.node : mostUnread.stranger)) {
+      this.#owner.overflowed(this);
+    }
+    if (this.#state !== "open") {
+      return;
+    }
     this.proven = true;
     if (!this.known && this.#streams.size >= strangerStreams) {
       this.#refuse(stream, 503, "too many requests at once");
@@ -232,6 +242,7 @@ export class Connection implements ServerEvents {
   }
 
   #refuse(stream: number, status: number, text: string): void {
+    this.#unread++;
     this.#forget(stream);
     const body = Buffer.from(text);
     this.#h2.finish(stream, replyHead(status, "text/plain; charset=utf-8"), { chunks: [body], length: body.length });
@@ -264,6 +275,7 @@ export class Connection implements ServerEvents {
     if (this.#streams.get(stream)?.kind !== "waiting") {
       return;
     }
+    this.#unread++;
     this.#streams.delete(stream);
     this.#h2.finish(stream, replyHead(reply.status, reply.contentType, reply.headers), {
       chunks: [reply.body],
@@ -366,6 +378,7 @@ export class Connection implements ServerEvents {
       this.progressAt = this.#now();
     }
     if (!this.#full) {
+      this.#unread = 0;
       this.#tellDrained();
       if (this.#state === "ending") {
         this.#transport.end();

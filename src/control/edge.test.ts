@@ -305,6 +305,33 @@ test("a stranger has few requests under way at once, a node many", async (contex
   assert.ok(many.every((answer) => answer.status === 200));
 });
 
+for (const who of ["stranger", "node"] as const) {
+  test(`a ${who} that asks on and on and reads no answer is cut, and one that reads is not`, async (context) => {
+    const rig = await edgeRig(context);
+    const body = Buffer.alloc(16_384);
+    rig.answer = (request) =>
+      rig.link.reply(request.id, { status: 200, contentType: "text/plain", body, known: who === "node" });
+    const reading = await rig.connect();
+    for (let count = 0; count < 500; count++) {
+      assert.equal((await reading.request("GET", "/machine/x")).status, 200);
+    }
+    const deaf = await rig.connect();
+    await deaf.request("GET", "/machine/x");
+    deaf.socket.pause();
+    let asked = 0;
+    while (rig.counters.streamsCut === 0 && asked < 20_000) {
+      for (let count = 0; count < 10; count++, asked++) {
+        deaf.request("GET", "/machine/x").catch(() => undefined);
+      }
+      await turn();
+    }
+    assert.equal(rig.counters.streamsCut, 1);
+    deaf.socket.resume();
+    await deaf.closed;
+    assert.equal((await reading.request("GET", "/machine/x")).status, 200);
+  });
+}
+
 for (const seam of seams) {
   test(`a request that the client takes back is cancelled, and so are those of a lost connection (${seam})`, async (context) => {
     const rig = await edgeRig(context, { seam });
