@@ -18,6 +18,7 @@ import { makeLeaf } from "./relay/certificate.ts";
 import { type RunningServer, StartError, startServer } from "./server.ts";
 import { generatePrivateKey, parsePrivateKey } from "./wire/keys.ts";
 import { freePort } from "../test/free-port.ts";
+import { startStopwatch } from "../test/patience.ts";
 
 async function configIn(folder: string, more = ""): Promise<Config> {
   const port = await freePort();
@@ -107,9 +108,9 @@ test("a server starts, serves on every door and stops within five seconds, leavi
   const stream = await client.map(mapBody(nodeKey, { Stream: true }));
   const map = (await stream.next()) as { DERPMap: { Regions: Record<string, { Nodes: { CertName: string }[] }> } };
   assert.match(Object.values(map.DERPMap.Regions)[0]?.Nodes[0]?.CertName ?? "", /^sha256-raw:/);
-  const start = performance.now();
+  const watch = startStopwatch();
   await server.stop();
-  assert.ok(performance.now() - start < 5000);
+  assert.ok(watch.seconds() < 5);
   await client.closed;
   assert.equal(existsSync(join(config.dataDir, "hawser.lock")), false);
   assert.equal(existsSync(config.unixSocket), false);
@@ -274,9 +275,9 @@ test("with edge threads everything is served as without, through the same port",
   assert.equal(answer.headers.get("x-frame-options"), "DENY");
   assert.equal((await fetch(`${base}/nothing`)).status, 404);
   assert.match(server.lines.join(""), /node joined with an auth key .*from=127\.0\.0\.1/);
-  const start = performance.now();
+  const watch = startStopwatch();
   await server.stop();
-  assert.ok(performance.now() - start < 5000);
+  assert.ok(watch.seconds() < 5);
   await assert.rejects(fetch(`${base}/health`));
 });
 

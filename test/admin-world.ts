@@ -25,6 +25,7 @@ import type { Registration } from "../src/tailnet/contract.ts";
 import type { UserId } from "../src/wire/ids.ts";
 import { parseMachineKey, parseNodeKey } from "../src/wire/ids.ts";
 import type { Hostinfo } from "../src/wire/tailcfg.ts";
+import { generousSeconds } from "./patience.ts";
 
 /** 2026-01-02 03:04:05 UTC, when every test world begins. */
 export const worldStart = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -203,7 +204,11 @@ export async function createAdminWorld(overrides: Partial<ApiOptions> = {}): Pro
         now: () => clock.ms,
       };
       const programName = options.programName ?? "hawser";
-      const client = createClient({ place: { kind: "socket", path: socketPath }, timeout: 5000, programName });
+      const client = createClient({
+        place: { kind: "socket", path: socketPath },
+        timeout: generousSeconds * 1000,
+        programName,
+      });
       const split = typeof words === "string" ? words.split(" ") : words;
       const code = await runProgram(split, { programName, io, client });
       return { code, ...out };

@@ -41,17 +41,13 @@ async function statuses(sequence: Sequence, act: ReturnType<typeof createActor>[
 }
 
 for (const sequence of [headplaneSession, headscaleUiSession]) {
-  test(`${sequence.name} works through a session`, { timeout: 60_000 }, async (context) => {
+  test(`${sequence.name} works through a session`, async (context) => {
     const actor = createActor(await startOurs(context));
     context.after(() => actor.close());
     assert.deepEqual(await statuses(sequence, (step) => actor.act(step)), []);
   });
 
-  test(
-    `${sequence.name} is told what headscale's own server tells it`,
-    { skip: missing, timeout: 120_000 },
-    async (t) => {
-      assert.deepEqual((await runBeside(t, sequence)).undeclared, []);
-    },
-  );
+  test(`${sequence.name} is told what headscale's own server tells it`, { skip: missing }, async (t) => {
+    assert.deepEqual((await runBeside(t, sequence)).undeclared, []);
+  });
 }

@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { SimClient, type SimOptions } from "../sim/client.ts";
 import { fetchServerKey } from "../sim/dial.ts";
 import { makeLeaf } from "../src/relay/certificate.ts";
@@ -14,6 +13,7 @@ import { startServer, type RunningServer } from "../src/server.ts";
 import type { Actor } from "../src/tailnet/contract.ts";
 import type { User } from "../src/tailnet/model.ts";
 import { freePort } from "./free-port.ts";
+import { generousSeconds } from "./patience.ts";
 
 export interface KeyOptions {
   readonly reusable?: boolean;
@@ -104,7 +104,15 @@ ${options.extraConfig ?? ""}
   });
 
   const client = (options: Partial<SimOptions> = {}): SimClient => {
-    const sim = new SimClient({ url, serverPublic, hostname: `sim-${++count}`, strict: true, ...options });
+    const dialTimeoutMs = generousSeconds * 1000;
+    const sim = new SimClient({
+      url,
+      serverPublic,
+      hostname: `sim-${++count}`,
+      strict: true,
+      dialTimeoutMs,
+      ...options,
+    });
     clients.push(sim);
     return sim;
   };
@@ -143,15 +151,4 @@ ${options.extraConfig ?? ""}
       server = await startServer(config, { log });
     },
   };
-}
-
-/** Waits for something that sockets and timers bring about; fails loudly after `seconds`. */
-export async function until(what: string, condition: () => boolean, seconds = 20): Promise<void> {
-  const deadline = performance.now() + seconds * 1000;
-  while (!condition()) {
-    if (performance.now() > deadline) {
-      throw new Error(`not within ${seconds} s: ${what}`);
-    }
-    await sleep(5);
-  }
 }

@@ -12,10 +12,10 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { freePort } from "./free-port.ts";
 import { cleanEnv, type Output, program } from "./hawser-process.ts";
 import { installHeadscale } from "./headscale-installation.ts";
 
@@ -120,11 +120,7 @@ async function headscaleWorld(folder: string): Promise<{ config: string; url: st
 }
 
 async function freshWorld(folder: string): Promise<{ config: string; url: string }> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
-  await new Promise((resolve) => server.close(resolve));
+  const port = await freePort();
   const config = join(folder, "etc", "hawser", "config.yaml");
   mkdirSync(join(folder, "etc", "hawser"), { recursive: true });
   const url = `http://127.0.0.1:${port}`;
@@ -155,7 +151,7 @@ case "$verb" in
   start|enable)
     ${program} --config ${config} serve > ${folder}/hawser.log 2>&1 &
     echo $! > ${pid}
-    for i in $(seq 150); do
+    for i in $(seq 900); do
       curl -fsS -o /dev/null ${url}/health 2>/dev/null && exit 0
       kill -0 "$(cat ${pid})" 2>/dev/null || break
       sleep 0.1

@@ -5,8 +5,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import type { SimClient } from "../sim/client.ts";
 import { edgeThreadName } from "../src/control/edge-threads.ts";
-import { controlWorld, until, type ControlWorld } from "./control-world.ts";
-import { scrape } from "./scrape.ts";
+import { controlWorld, type ControlWorld } from "./control-world.ts";
+import { until } from "./patience.ts";
+import { scrapeAtRest } from "./scrape.ts";
 
 /** Edge threads of this process as they are started. */
 function watchEdgeThreads(context: TestContext): Worker[] {
@@ -45,8 +46,10 @@ async function endAndReturn(sims: readonly SimClient[], thread: Worker, end: (th
   const exited = new Promise((done) => thread.once("exit", done));
   await end(thread);
   await exited;
-  // Its sockets are closed by now; the clients, in this same process, have yet to read that.
-  await sleep(100);
+  // Its sockets are closed by now; the clients, in this same process, have yet to read that, which takes some turns.
+  for (let turns = 0; turns < 10; turns++) {
+    await sleep(10);
+  }
   const losers = sims.filter(({ meter }, index) => meter.streamsLost > (had[index]?.lost ?? 0));
   const before = new Set(had.map(({ netmap }) => netmap));
   await until("those who lost their stream have another", () => losers.every(({ netmap }) => !before.has(netmap)));
@@ -88,9 +91,7 @@ for (const { how, end } of ends) {
     }
     // Each was on one of the two threads; some were on both, one after the other.
     assert.ok(lost >= sims.length, `${lost} streams were lost`);
-    // Edge threads tell what they have counted once a second.
-    await sleep(1200);
-    const counted = await scrape(world);
+    const counted = await scrapeAtRest(world);
     assert.equal(counted.get("hawser_netmap_sessions"), sims.length);
     assert.equal(counted.get("hawser_control_connections_open"), sims.length);
   });

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { wakeUps } from "../bench/thread-usage.ts";
 import { controlWorld } from "./control-world.ts";
+import { pause } from "./patience.ts";
 
 const seconds = 5;
 /** Looks at the clock for all sessions together, four a second, and the rooms' own, one each. */
@@ -18,7 +19,7 @@ test(
       await world.join();
     }
     // What joining left to be written and told.
-    await sleep(3000);
+    await pause(3);
     const before = wakeUps(process.pid);
     await sleep(seconds * 1000);
     const each = (wakeUps(process.pid) - before) / seconds;

@@ -16,6 +16,7 @@ import { openPostgresStore } from "../src/store/postgres/store.ts";
 import { openSqliteStore } from "../src/store/sqlite.ts";
 import { verifyAudit } from "../src/tailnet/audit-chain.ts";
 import type { Store } from "../src/tailnet/store.ts";
+import { generousSeconds, startStopwatch } from "./patience.ts";
 
 const kills = Number(process.env["HAWSER_KILLS"] ?? 4);
 
@@ -118,11 +119,11 @@ test(`on PostgreSQL too, everything acknowledged survives ${kills} kills`, { ski
 
 /** The lock goes with the dead server's connection, which the database may notice a moment after us. */
 async function openWhenFree(target: PostgresTarget): Promise<Store> {
-  for (const deadline = Date.now() + 10_000; ; await sleep(20)) {
+  for (const watch = startStopwatch(); ; await sleep(20)) {
     const opening = await openPostgresStore(target);
     if (opening.ok) {
       return opening.store;
     }
-    assert.ok(Date.now() < deadline, opening.reason);
+    assert.ok(watch.seconds() < generousSeconds, opening.reason);
   }
 }

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PostgresTarget } from "../src/store/postgres/connection.ts";
 import { dropDatabase, freshDatabase, whyNoPostgres } from "../src/store/postgres/scratch.test-data.ts";
+import { until } from "./patience.ts";
 import { postgresSection } from "./postgres-section.ts";
 import { programWorld, type ProgramWorld } from "./program-world.ts";
 
@@ -95,9 +96,7 @@ async function survives(world: ProgramWorld): Promise<void> {
       createForEver(world, String(round), told),
     ];
     // Not before there is something to lose.
-    for (const deadline = Date.now() + 20_000; told.nodes.size + told.users.length < before + 3; await sleep(5)) {
-      assert.ok(Date.now() < deadline, "machines join and users are created");
-    }
+    await until("machines join and users are created", () => told.nodes.size + told.users.length >= before + 3);
     await sleep(Math.random() * 400);
     told.killed = true;
     await server.kill();

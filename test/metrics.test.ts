@@ -1,10 +1,10 @@
 // What the server says of its own work on /metrics, against the work it was given.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { SimClient } from "../sim/client.ts";
-import { controlWorld, until } from "./control-world.ts";
-import { scrape } from "./scrape.ts";
+import { controlWorld } from "./control-world.ts";
+import { until } from "./patience.ts";
+import { scrapeAtRest } from "./scrape.ts";
 
 for (const threads of [0, 2]) {
   test(`one change is one encode, one message a peer and one latency a peer (${threads} edge threads)`, async (context) => {
@@ -23,13 +23,10 @@ for (const threads of [0, 2]) {
     await until("all see each other", () =>
       sims.every(({ netmap }) => [...netmap.peers.values()].filter(({ HomeDERP }) => HomeDERP === 999).length === 4),
     );
-    // Edge threads tell what they have counted once a second.
-    await sleep(1200);
-    const before = await scrape(world);
+    const before = await scrapeAtRest(world);
     await mover.update({ endpoints: ["198.51.100.9:41641"] });
     await until("the endpoint arrives", () => everybodyHas("198.51.100.9:41641"));
-    await sleep(threads === 0 ? 50 : 1200);
-    const after = await scrape(world);
+    const after = await scrapeAtRest(world);
     const grown = (name: string) => (after.get(name) ?? NaN) - (before.get(name) ?? NaN);
     assert.equal(grown("hawser_netmap_full_maps_total"), 0);
     assert.equal(grown("hawser_netmap_distinct_deltas_total"), 1);

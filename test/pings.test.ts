@@ -1,7 +1,8 @@
 // What a whole server asks of nodes and what they answer: c2n, plain pings, and nodes that stay silent.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { controlWorld, until } from "./control-world.ts";
+import { controlWorld } from "./control-world.ts";
+import { until } from "./patience.ts";
 
 test("a node is asked over its map stream and answers over Noise", async (context) => {
   const world = await controlWorld(context);

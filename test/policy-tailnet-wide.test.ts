@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { MapNode } from "../src/wire/tailcfg.ts";
-import { controlWorld, until, type ControlWorld } from "./control-world.ts";
+import { controlWorld, type ControlWorld } from "./control-world.ts";
+import { until } from "./patience.ts";
 
 const open = { acls: [{ action: "accept", src: ["*"], dst: ["*:*"] }] };
 

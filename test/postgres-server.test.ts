@@ -9,7 +9,7 @@ import { dropDatabase, freshDatabase, postgresTarget, whyNoPostgres } from "../s
 import { openPostgresStore } from "../src/store/postgres/store.ts";
 import { openSqliteStore } from "../src/store/sqlite.ts";
 import type { Snapshot, Store, StoredAuditEntry } from "../src/tailnet/store.ts";
-import { until } from "./control-world.ts";
+import { until } from "./patience.ts";
 import { postgresSection } from "./postgres-section.ts";
 import { programWorld, type ProgramWorld } from "./program-world.ts";
 

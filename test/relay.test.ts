@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DerpClient } from "../sim/derp.ts";
 import { generatePrivateKey, nodeKeyText } from "../src/wire/keys.ts";
-import { controlWorld, until, type ControlWorld } from "./control-world.ts";
+import { controlWorld, type ControlWorld } from "./control-world.ts";
+import { until } from "./patience.ts";
 
 async function relayed(world: ControlWorld, webSocket = false) {
   const sim = await world.join();

@@ -1,7 +1,8 @@
 // /ts2021 over a WebSocket, as clients in a browser have it: a whole session, beside one over a plain socket.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { controlWorld, until } from "./control-world.ts";
+import { controlWorld } from "./control-world.ts";
+import { until } from "./patience.ts";
 
 for (const tls of [false, true]) {
   test(`a browser's client lives a whole session over ${tls ? "wss" : "ws"}`, async (context) => {

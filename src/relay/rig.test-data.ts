@@ -6,6 +6,7 @@ import type { SecureContextOptions } from "node:tls";
 import { generatePrivateKey, type PrivateKey } from "../wire/keys.ts";
 import { dialDerp, type DerpClient, type DerpDial, type DerpEvent } from "./derp-client.ts";
 import { createDerpServer, type DerpServer, type DerpServerOptions } from "./derp-server.ts";
+import { until as eventually } from "../../test/patience.ts";
 
 export interface Rig {
   readonly relay: DerpServer;
@@ -104,10 +105,8 @@ export async function connectClient(dial: Pick<DerpDial, "host" | "port"> & Part
 }
 
 /** Resolves once `condition` holds; the test's own time limit ends a wait in vain. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) {
-    await new Promise((done) => setTimeout(done, 2));
-  }
+export function until(condition: () => boolean): Promise<void> {
+  return eventually(condition.toString(), condition);
 }
 
 /** A packet that passes for disco: magic, a key, a nonce and a little more. */

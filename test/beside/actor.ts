@@ -3,6 +3,7 @@ import { request as httpRequest } from "node:http";
 import { createHash } from "node:crypto";
 import { parse } from "yaml";
 import { SimClient } from "../../sim/client.ts";
+import { generousSeconds, startStopwatch } from "../patience.ts";
 import { at, isRecord, parsed } from "./json.ts";
 import { openApiOutline } from "./openapi-outline.ts";
 import type { Side } from "./servers.ts";
@@ -31,8 +32,6 @@ const tellingHeaders = [
   "access-control-allow-origin",
   "content-disposition",
 ] as const;
-
-const onlineLimitMs = 10_000;
 
 export function createActor(side: Side): Actor {
   const kept = new Map<string, string>();
@@ -116,7 +115,7 @@ export function createActor(side: Side): Actor {
     }
     await joined.openMap();
     await joined.update({ endpoints: ["192.0.2.7:41641"] });
-    const deadline = Date.now() + onlineLimitMs;
+    const watch = startStopwatch();
     for (;;) {
       const { text } = await send(side.url, "GET", `/api/v1/node/${filled(node)}`, undefined, {
         authorization: `Bearer ${side.apiKey}`,
@@ -126,7 +125,7 @@ export function createActor(side: Side): Actor {
       if (online) {
         return { online };
       }
-      if (Date.now() > deadline) {
+      if (watch.seconds() > generousSeconds) {
         throw new Error(`${side.name}: ${host} does not come online: ${text}`);
       }
       await new Promise((resolve) => {
@@ -231,7 +230,7 @@ function send(
 ): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(
-      { host: url.hostname, port: url.port, method, path, headers, agent: false, timeout: 20_000 },
+      { host: url.hostname, port: url.port, method, path, headers, agent: false, timeout: generousSeconds * 1000 },
       (response) => {
         let text = "";
         response.setEncoding("utf8");

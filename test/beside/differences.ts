@@ -30,8 +30,16 @@ export const differences: readonly Difference[] = [
   { step: any, at: /^body\.apiKeys\.\*\.(?:description|scopes|lastSeen)$/, documented: ownFields },
   { step: /\/policy\/check/, at: /^body\.warnings$/, documented: ownFields },
   { step: /openapiv2/, at: /\.v1\w+\.(?:role|description|scopes|neverExpires|warnings)$/, documented: ownFields },
-  { step: /^GET \/version/, at: /^body\.(?:version|hawser|go\.version)$/, documented: "`GET /version`, `version`" },
-  { step: /^version/, at: /^stdout(?:$|\.version|\.go\.version)/, documented: "`GET /version`, `version`" },
+  {
+    step: /^GET \/version/,
+    at: /^body\.(?:version|hawser|go\.version|commit|buildTime)$/,
+    documented: "`GET /version`, `version`",
+  },
+  {
+    step: /^version/,
+    at: /^stdout(?:$|\.(?:version|go\.version|commit|buildTime))/,
+    documented: "`GET /version`, `version`",
+  },
 
   // Malformed requests: refused alike, in other words.
   { step: /^POST \S+ (?:\[|"|\{|null|'|\ufeff|name=)/, at: /^body\.message$/, documented: malformed },

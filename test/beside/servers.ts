@@ -10,6 +10,7 @@ import { headscaleProgram } from "../../scripts/headscale-cli.ts";
 import { fetchServerKey } from "../../sim/dial.ts";
 import { freePort } from "../free-port.ts";
 import { cleanEnv, type Env, type Output } from "../hawser-process.ts";
+import { generousSeconds, startStopwatch } from "../patience.ts";
 import type { RemoteKey } from "./steps.ts";
 
 export interface Side {
@@ -38,7 +39,6 @@ export interface PairSettings {
 
 /** Our program under headscale's name, so that usage texts agree. */
 const ourProgram = join(import.meta.dirname, "../../bin/headscale");
-const startLimitMs = 30_000;
 
 export const missing =
   headscaleProgram() === undefined && "headscale's program is not built; node scripts/headscale-cli.ts builds it";
@@ -95,10 +95,10 @@ async function startSide(
     }
     rmSync(folder, { recursive: true, force: true });
   });
-  const deadline = Date.now() + startLimitMs;
+  const watch = startStopwatch();
   let serverPublic = await keyOf(url, tls);
   while (serverPublic === undefined) {
-    if (child.exitCode !== null || Date.now() > deadline) {
+    if (child.exitCode !== null || watch.seconds() > generousSeconds) {
       throw new Error(`${name} does not serve:\n${said}`);
     }
     await new Promise((resolve) => {
@@ -117,7 +117,8 @@ function remoteSettings(port: number, apiKey: string, key: RemoteKey): Env {
   const secret = key === "wrong key" ? `hskey-api-${"A".repeat(12)}-${"A".repeat(64)}` : apiKey;
   return {
     HEADSCALE_CLI_ADDRESS: `127.0.0.1:${port}`,
-    HEADSCALE_CLI_TIMEOUT: "2s",
+    // It goes on trying a certificate that it does not know until then.
+    HEADSCALE_CLI_TIMEOUT: key === "unknown certificate" ? "2s" : `${generousSeconds}s`,
     ...(key === "unknown certificate" ? {} : { HEADSCALE_CLI_INSECURE: "true" }),
     ...(key === "no key" ? {} : { HEADSCALE_CLI_API_KEY: secret }),
   };

@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { createClient } from "../../src/cli/client.ts";
 import type { Io } from "../../src/cli/io.ts";
 import { runProgram } from "../../src/cli/program.ts";
-import { controlWorld, until, type ControlWorld } from "../control-world.ts";
+import { controlWorld, type ControlWorld } from "../control-world.ts";
+import { generousSeconds, until } from "../patience.ts";
 
 const bell = "\u0007\u001b]0;owned\u001b\\\u001b[2J";
 const longest = "x".repeat(1024);
@@ -70,64 +71,52 @@ async function assertUnharmed(world: ControlWorld, watcher: ReturnType<ControlWo
   assert.ok(fresh.peers.has(id));
 }
 
-test(
-  "the worst that a node can say of itself reaches its peers in a form they read",
-  {
-    timeout: 60_000,
-  },
-  async (context) => {
-    const world = await controlWorld(context);
-    const watcher = await world.join({ hostname: "watcher" });
-    const node = await world.join({ hostname: "hostile" });
-    const id = node.netmap.self?.ID ?? 0;
-    let taken = 0;
-    for (const [index, host] of hosts.entries()) {
-      const reply = await node.request("POST", "/machine/map", {
-        ...node.mapBody({ OmitPeers: true, Endpoints: endpoints[index % endpoints.length] }),
-        Hostinfo: { ...node.hostinfo, ...host },
-      });
-      assert.ok(reply.status === 200 || reply.status === 400, `${index}: ${reply.status}`);
-      taken += reply.status === 200 ? 1 : 0;
-    }
-    assert.ok(taken >= odd.length, "most of it is taken in, so that it is told");
-    await assertUnharmed(world, watcher, id);
-    assert.match(watcher.netmap.peers.get(id)?.Name ?? "", /^[a-z0-9-]{1,63}\.sim\.internal\.$/);
-  },
-);
+test("the worst that a node can say of itself reaches its peers in a form they read", async (context) => {
+  const world = await controlWorld(context);
+  const watcher = await world.join({ hostname: "watcher" });
+  const node = await world.join({ hostname: "hostile" });
+  const id = node.netmap.self?.ID ?? 0;
+  let taken = 0;
+  for (const [index, host] of hosts.entries()) {
+    const reply = await node.request("POST", "/machine/map", {
+      ...node.mapBody({ OmitPeers: true, Endpoints: endpoints[index % endpoints.length] }),
+      Hostinfo: { ...node.hostinfo, ...host },
+    });
+    assert.ok(reply.status === 200 || reply.status === 400, `${index}: ${reply.status}`);
+    taken += reply.status === 200 ? 1 : 0;
+  }
+  assert.ok(taken >= odd.length, "most of it is taken in, so that it is told");
+  await assertUnharmed(world, watcher, id);
+  assert.match(watcher.netmap.peers.get(id)?.Name ?? "", /^[a-z0-9-]{1,63}\.sim\.internal\.$/);
+});
 
-test(
-  "nodes that register with such values are told to others in a form they read",
-  {
-    timeout: 60_000,
-  },
-  async (context) => {
-    const world = await controlWorld(context);
-    const watcher = await world.join({ hostname: "watcher" });
-    const authKey = await world.authKey({ reusable: true });
-    let last = 0;
-    for (const host of hosts) {
-      const node = world.client();
-      const reply = await node.request("POST", "/machine/register", {
-        ...node.registerBody({ authKey }),
-        // Read as a time of the year 10000 unless somebody minds.
-        Expiry: "9999-12-31T23:59:59.999-14:00",
-        Hostinfo: { ...node.hostinfo, ...host },
-      });
-      assert.ok(reply.status === 200 || reply.status === 400);
-      const known = world.server.tailnet.nodeByKey(node.nodeKeyText);
-      last = known?.id ?? last;
-    }
-    assert.ok(last > hosts.length / 2);
-    await assertUnharmed(world, watcher, last);
-    const names = world.server.tailnet.nodes().map((node) => node.givenName);
-    assert.equal(new Set(names).size, names.length);
-    for (const name of names) {
-      assert.match(name, /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
-    }
-  },
-);
+test("nodes that register with such values are told to others in a form they read", async (context) => {
+  const world = await controlWorld(context);
+  const watcher = await world.join({ hostname: "watcher" });
+  const authKey = await world.authKey({ reusable: true });
+  let last = 0;
+  for (const host of hosts) {
+    const node = world.client();
+    const reply = await node.request("POST", "/machine/register", {
+      ...node.registerBody({ authKey }),
+      // Read as a time of the year 10000 unless somebody minds.
+      Expiry: "9999-12-31T23:59:59.999-14:00",
+      Hostinfo: { ...node.hostinfo, ...host },
+    });
+    assert.ok(reply.status === 200 || reply.status === 400);
+    const known = world.server.tailnet.nodeByKey(node.nodeKeyText);
+    last = known?.id ?? last;
+  }
+  assert.ok(last > hosts.length / 2);
+  await assertUnharmed(world, watcher, last);
+  const names = world.server.tailnet.nodes().map((node) => node.givenName);
+  assert.equal(new Set(names).size, names.length);
+  for (const name of names) {
+    assert.match(name, /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
+  }
+});
 
-test("what admins call users, and when they let keys end, stops nobody's map", { timeout: 60_000 }, async (context) => {
+test("what admins call users, and when they let keys end, stops nobody's map", async (context) => {
   const world = await controlWorld(context);
   const watcher = await world.join({ hostname: "watcher" });
   const node = await world.join({ hostname: "node" });
@@ -165,7 +154,7 @@ test("what admins call users, and when they let keys end, stops nobody's map", {
   await assertUnharmed(world, watcher, id);
 });
 
-test("what reaches a terminal holds no control characters", { timeout: 60_000 }, async (context) => {
+test("what reaches a terminal holds no control characters", async (context) => {
   const world = await controlWorld(context);
   const { tailnet } = world.server;
   assert.equal((await tailnet.createUser(world.actor, { name: "ursula", displayName: bell })).ok, false);
@@ -186,7 +175,7 @@ test("what reaches a terminal holds no control characters", { timeout: 60_000 },
     now: () => Date.now(),
   };
   const place = { kind: "socket", path: world.server.config.unixSocket } as const;
-  const client = createClient({ place, timeout: 5000, programName: "hawser" });
+  const client = createClient({ place, timeout: generousSeconds * 1000, programName: "hawser" });
   for (const words of [
     "nodes list",
     "nodes list -o json",

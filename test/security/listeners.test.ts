@@ -2,7 +2,6 @@
 // itself: the runner takes an uncaught exception for a failure. At the end of each the doors must still answer.
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
-import { once } from "node:events";
 import { connect, type NetConnectOpts } from "node:net";
 import { test, type TestContext } from "node:test";
 import { connect as connectTls } from "node:tls";
@@ -11,7 +10,9 @@ import * as fc from "fast-check";
 import { createListener, type UpgradeHandler } from "../../src/control/listener.ts";
 import { createDerpServer } from "../../src/relay/derp-server.ts";
 import { generatePrivateKey } from "../../src/wire/keys.ts";
-import { controlWorld, until, type ControlWorld } from "../control-world.ts";
+import { controlWorld, type ControlWorld } from "../control-world.ts";
+import { freePort } from "../free-port.ts";
+import { generousSeconds, until } from "../patience.ts";
 
 interface Doors {
   readonly world: ControlWorld;
@@ -24,7 +25,7 @@ interface Doors {
 }
 
 async function openDoors(context: TestContext): Promise<Doors> {
-  const grpcPort = await freeTcpPort();
+  const grpcPort = await freePort();
   const world = await controlWorld(context, {
     metrics: true,
     extraConfig: `grpc_listen_addr: 127.0.0.1:${grpcPort}\ngrpc_allow_insecure: true`,
@@ -44,14 +45,8 @@ async function openDoors(context: TestContext): Promise<Doors> {
   };
 }
 
-async function freeTcpPort(): Promise<number> {
-  const { createServer } = await import("node:net");
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  return typeof address === "object" && address !== null ? address.port : 0;
-}
+/** For an answer after which the server ends the connection. */
+const untilAnsweredMs = generousSeconds * 1000;
 
 /** Sends the bytes and collects what comes until the end, or for so long. */
 function throwAt(where: NetConnectOpts, bytes: Uint8Array, patienceMs = 60, tls = false): Promise<string> {
@@ -60,18 +55,21 @@ function throwAt(where: NetConnectOpts, bytes: Uint8Array, patienceMs = 60, tls 
     const heard: Buffer[] = [];
     socket.on("error", () => {});
     socket.on("data", (chunk: Buffer) => heard.push(chunk));
-    socket.on("close", () => done(Buffer.concat(heard).toString("latin1")));
+    const timer = setTimeout(() => socket.destroy(), patienceMs);
+    socket.on("close", () => {
+      clearTimeout(timer);
+      done(Buffer.concat(heard).toString("latin1"));
+    });
     socket.on(tls ? "secureConnect" : "connect", () => socket.write(bytes));
-    setTimeout(() => socket.destroy(), patienceMs);
   });
 }
 
 async function stillOpen({ world, metrics, local, relay }: Doors): Promise<void> {
   assert.equal((await fetch(new URL("/health", world.url))).status, 200);
   const get = (path: string): Buffer => Buffer.from(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
-  assert.match(await throwAt(metrics, get("/health"), 5000), /^HTTP\/1\.1 200/);
-  assert.match(await throwAt(local, get("/api/v1/health"), 5000), /^HTTP\/1\.1 200/);
-  assert.match(await throwAt(relay, get("/derp/probe"), 5000, true), /^HTTP\/1\.1 200/);
+  assert.match(await throwAt(metrics, get("/health"), untilAnsweredMs), /^HTTP\/1\.1 200/);
+  assert.match(await throwAt(local, get("/api/v1/health"), untilAnsweredMs), /^HTTP\/1\.1 200/);
+  assert.match(await throwAt(relay, get("/derp/probe"), untilAnsweredMs, true), /^HTTP\/1\.1 200/);
   const node = await world.join();
   assert.ok(node.netmap.self !== undefined);
 }
@@ -126,7 +124,7 @@ const rubbish = fc.oneof(
   request,
 );
 
-test("no listener falls over random bytes, broken requests and broken HTTP/2", { timeout: 60_000 }, async (context) => {
+test("no listener falls over random bytes, broken requests and broken HTTP/2", async (context) => {
   const doors = await openDoors(context);
   await fc.assert(
     fc.asyncProperty(fc.array(rubbish, { minLength: 6, maxLength: 6 }), async (thrown) => {
@@ -174,13 +172,13 @@ test("of a request with two lengths there is one answer and no second request", 
     "Content-Length: 0x5",
   ]) {
     const bytes = Buffer.from(`POST /verify HTTP/1.1\r\nHost: x\r\n${headers}\r\n\r\n0\r\n\r\n${smuggled}`);
-    const answer = await throwAt(main, bytes, 2000);
+    const answer = await throwAt(main, bytes, untilAnsweredMs);
     assert.equal([...answer.matchAll(/HTTP\/1\.1 \d/g)].length, 1, `${headers}: ${answer.slice(0, 200)}`);
     assert.match(answer, /^HTTP\/1\.1 400/, headers);
   }
 });
 
-test("compressed bodies are not unpacked, and bodies have an end", { timeout: 30_000 }, async (context) => {
+test("compressed bodies are not unpacked, and bodies have an end", async (context) => {
   const { world } = await openDoors(context);
   const made = await world.server.tailnet.createApiKey(world.actor, { expiration: null });
   assert.ok(made.ok);
@@ -205,32 +203,28 @@ test("compressed bodies are not unpacked, and bodies have an end", { timeout: 30
 const upgradeHead =
   "POST /ts2021 HTTP/1.1\r\nHost: x\r\nUpgrade: tailscale-control-protocol\r\nConnection: upgrade\r\n";
 
-test(
-  "hundreds of half-open and broken handshakes keep nobody out, and the broken ones are let go",
-  { timeout: 60_000 },
-  async (context) => {
-    const { world, main } = await openDoors(context);
-    const texts = [
-      `${upgradeHead}X-Tailscale-Hand`,
-      `${upgradeHead}X-Tailscale-Handshake: ${"A".repeat(136)}\r\n\r\n`,
-      `${upgradeHead}\r\n`,
-    ];
-    const sockets = Array.from({ length: 600 }, (_, index) => {
-      // Their end is never answered with ours.
-      const socket = connect({ ...main, allowHalfOpen: true });
-      socket.on("error", () => {});
-      socket.resume();
-      socket.write(texts[index % texts.length] ?? "");
-      return socket;
-    });
-    context.after(() => sockets.forEach((socket) => socket.destroy()));
-    const joined = await world.join({ hostname: "honest" });
-    assert.ok(joined.netmap.self !== undefined);
-    const ended = (): number => sockets.filter(({ readableEnded }) => readableEnded).length;
-    await until("the broken ones are told that it is over", () => ended() >= 400);
-    assert.equal(world.server.tailnet.nodes().length, 1);
-  },
-);
+test("hundreds of half-open and broken handshakes keep nobody out, and the broken ones are let go", async (context) => {
+  const { world, main } = await openDoors(context);
+  const texts = [
+    `${upgradeHead}X-Tailscale-Hand`,
+    `${upgradeHead}X-Tailscale-Handshake: ${"A".repeat(136)}\r\n\r\n`,
+    `${upgradeHead}\r\n`,
+  ];
+  const sockets = Array.from({ length: 600 }, (_, index) => {
+    // Their end is never answered with ours.
+    const socket = connect({ ...main, allowHalfOpen: true });
+    socket.on("error", () => {});
+    socket.resume();
+    socket.write(texts[index % texts.length] ?? "");
+    return socket;
+  });
+  context.after(() => sockets.forEach((socket) => socket.destroy()));
+  const joined = await world.join({ hostname: "honest" });
+  assert.ok(joined.netmap.self !== undefined);
+  const ended = (): number => sockets.filter(({ readableEnded }) => readableEnded).length;
+  await until("the broken ones are told that it is over", () => ended() >= 400);
+  assert.equal(world.server.tailnet.nodes().length, 1);
+});
 
 test("a connection that was refused is not kept for a client that does not close", async (context) => {
   const silent = { debug() {}, info() {}, warn() {}, error() {} };

@@ -9,6 +9,7 @@ import type { Io } from "../../src/cli/io.ts";
 import { runProgram } from "../../src/cli/program.ts";
 import { createLogger } from "../../src/ops/logger.ts";
 import { controlWorld, type ControlWorld } from "../control-world.ts";
+import { generousSeconds } from "../patience.ts";
 
 interface Secret {
   readonly name: string;
@@ -54,7 +55,7 @@ async function commandLine(world: ControlWorld, words: string): Promise<string> 
   await runProgram(words.split(" "), {
     programName: "hawser",
     io,
-    client: createClient({ place, timeout: 5000, programName: "hawser" }),
+    client: createClient({ place, timeout: generousSeconds * 1000, programName: "hawser" }),
   });
   return out;
 }
@@ -65,7 +66,7 @@ async function apiKeyOf(world: ControlWorld): Promise<string> {
   return made.value.secret;
 }
 
-test("what opens a door is in no log, answer or file but where it belongs", { timeout: 60_000 }, async (context) => {
+test("what opens a door is in no log, answer or file but where it belongs", async (context) => {
   const lines: string[] = [];
   const log = createLogger({ level: "trace", format: "json", write: (line) => lines.push(line) });
   const world = await controlWorld(context, { metrics: true, log });
@@ -153,7 +154,7 @@ test("what opens a door is in no log, answer or file but where it belongs", { ti
   }
 });
 
-test("of a stolen database no row can be presented as a key", { timeout: 60_000 }, async (context) => {
+test("of a stolen database no row can be presented as a key", async (context) => {
   const world = await controlWorld(context);
   const api = await apiKeyOf(world);
   await world.authKey({ reusable: true });
