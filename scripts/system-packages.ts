@@ -46,7 +46,8 @@ function ensure(wanted: Packages): readonly string[] {
   const packages = missing.map((program) => wanted[program] ?? program);
   console.error(`Installing system packages: ${packages.join(" ")}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  const install = ["install", "-y", "-qq", "--no-install-recommends", ...packages];
+  // Another installation may be under way.
+  const install = ["-o", "DPkg::Lock::Timeout=300", "install", "-y", "-qq", "--no-install-recommends", ...packages];
   // The package lists may be missing or old on a fresh machine; a second try comes after a look-up.
   if (spawnSync("apt-get", install, { env, stdio: "ignore" }).status !== 0) {
     spawnSync("apt-get", ["update", "-qq"], { env, stdio: "ignore" });

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import test from "node:test";
 import { createAdminWorld } from "../../test/admin-world.ts";
 import type { AdminWorld } from "../../test/admin-world.ts";
+import { generousSeconds } from "../../test/patience.ts";
 import { CreateUser, Health, ListUsers } from "../api/calls.ts";
 import { CliError } from "./cli-error.ts";
 import { createClient, remotePlace } from "./client.ts";
@@ -23,7 +24,7 @@ async function inWorld(check: (world: AdminWorld) => Promise<void>): Promise<voi
   }
 }
 
-function clientOf(place: ServerPlace, timeout = 2000): Client {
+function clientOf(place: ServerPlace, timeout = generousSeconds * 1000): Client {
   return createClient({ place, timeout, programName: "hawser" });
 }
 

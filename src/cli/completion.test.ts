@@ -7,6 +7,7 @@ import { join } from "node:path";
 import test from "node:test";
 import { ensureShells } from "../../scripts/system-packages.ts";
 import { createAdminWorld } from "../../test/admin-world.ts";
+import { generousSeconds } from "../../test/patience.ts";
 import { completionScript } from "./completion.ts";
 import type { Shell } from "./completion.ts";
 
@@ -60,7 +61,7 @@ function typeInto({ folder, env }: Place, command: string, setup: string, keys: 
   });
   return new Promise((resolve, reject) => {
     let seen = "";
-    const late = setTimeout(() => terminal.kill("SIGKILL"), 30_000);
+    const late = setTimeout(() => terminal.kill("SIGKILL"), generousSeconds * 1000);
     terminal.on("error", reject);
     terminal.on("close", () => {
       clearTimeout(late);

@@ -61,7 +61,7 @@ test("a store that nobody closed does not keep its process alive", async (contex
   const script = `const { openSqliteThread } = await import(process.argv[1]);
     const store = await openSqliteThread({ path: process.argv[2] });
     console.log((await store.load()).sequence);`;
-  const child = spawnSync(process.execPath, ["--input-type=module", "-e", script, module, path], { timeout: 20_000 });
+  const child = spawnSync(process.execPath, ["--input-type=module", "-e", script, module, path], { timeout: 90_000 });
   assert.deepEqual([child.status, child.stdout.toString()], [0, "0\n"]);
 });
 

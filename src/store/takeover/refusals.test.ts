@@ -249,7 +249,8 @@ test("PostgreSQL: an idle headscale is noticed by its connection", { skip: noPos
 
 test("PostgreSQL: a role that may not make schemas is told what to grant", { skip: noPostgres }, async (context) => {
   const owner = await headscaleDatabase(context);
-  const user = `hawser_test_role_${process.pid}`;
+  // Not the number alone: a run that was killed leaves its role, and its process's number is given again.
+  const user = `hawser_test_role_${process.pid}_${Date.now()}`;
   await administer(`CREATE ROLE ${user} LOGIN`);
   context.after(() => administer(`DROP ROLE ${user}`));
   await withClient(owner, async (client) => {
