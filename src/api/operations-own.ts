@@ -3,6 +3,7 @@ import { parseAddr } from "../ip/index.ts";
 import type { PendingEntry } from "../identity/pending.ts";
 import type { UserRole } from "../policy/engine.ts";
 import { formatHujson } from "../policy/hujson-format.ts";
+import { describeHujsonError } from "../policy/hujson-hints.ts";
 import type { Node } from "../tailnet/model.ts";
 import type { NodeId, UserId } from "../wire/ids.ts";
 import type { Json } from "../wire/tailcfg.ts";
@@ -147,7 +148,9 @@ const rollbackPolicy = operation(RollbackPolicy, async ({ tailnet, policySource 
 
 const formatPolicy = operation(FormatPolicy, (_deps, { policy }) => {
   const formatted = formatHujson(policy);
-  return formatted.ok ? answer({ policy: formatted.text }) : refuse("InvalidArgument", formatted.error.message);
+  return formatted.ok
+    ? answer({ policy: formatted.text })
+    : refuse("InvalidArgument", describeHujsonError(policy, formatted.error));
 });
 
 export const ownOperations: readonly Operation[] = [

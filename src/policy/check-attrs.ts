@@ -46,13 +46,13 @@ function checkTarget(target: Located, context: CheckContext): Selector | undefin
 }
 
 function checkPool(pool: Located, context: CheckContext): Prefix | undefined {
-  const refuse = (why: string): undefined => {
-    context.problems.error(pool.at, `IPPool(${pool.text}): ${why}`);
+  const refuse = (why: string, hint?: string): undefined => {
+    context.problems.error(pool.at, `IPPool(${pool.text}): ${why}`, hint);
     return undefined;
   };
   const parsed = parsePrefix(pool.text.trim());
   if (parsed === undefined) {
-    return refuse("invalid prefix");
+    return refuse("invalid prefix", "a pool is written 100.81.0.0/16");
   }
   const prefix = maskPrefix(parsed);
   if (!prefixCovers(poolSpace, prefix)) {

@@ -1,7 +1,8 @@
 // What the parts of the checker share: declared names, postures, and where to complain.
 import type { BrokenTest, UserToken } from "./policy.ts";
 import type { Posture } from "./postures.ts";
-import { nearest, type Problems } from "./problems.ts";
+import { didYouMean } from "./name-hints.ts";
+import type { Problems } from "./problems.ts";
 import { isEmptyService, type Declared, type Selector } from "./selectors.ts";
 import type { Located } from "./source.ts";
 
@@ -24,11 +25,8 @@ export function lookUpPostures(
   return names.flatMap((name) => {
     const posture = postures.get(name.text.trim());
     if (posture === undefined) {
-      const near = problems.full ? undefined : nearest(name.text, postures.keys());
-      problems.error(
-        name.at,
-        `posture not defined in policy: ${JSON.stringify(name.text)}`,
-        near === undefined ? undefined : `did you mean "${near}"?`,
+      problems.error(name.at, `posture not defined in policy: ${JSON.stringify(name.text)}`, () =>
+        didYouMean(name.text, postures.keys(), "postures are declared in postures"),
       );
       return [];
     }

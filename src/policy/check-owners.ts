@@ -43,6 +43,19 @@ function checkOwner(item: Located, name: string, section: OwnerSection, context:
   return undefined;
 }
 
+export function checkServiceApprovers(lists: readonly RawList[], context: CheckContext): readonly Owners[] {
+  return lists.map((list) => {
+    if (!/^(?:svc|tag):./.test(list.name)) {
+      context.problems.error(
+        list.at,
+        `autoApprovers.services: invalid service: ${JSON.stringify(list.name)}`,
+        "services are named as svc:web, or all of a tag's as tag:web",
+      );
+    }
+    return checkOwners(list, "autoApprovers.services", context);
+  });
+}
+
 export function checkRouteApprovers(lists: readonly RawList[], context: CheckContext): readonly RouteApprover[] {
   return lists.flatMap((list) => {
     const prefix = parsePrefix(list.name.trim());
@@ -54,6 +67,13 @@ export function checkRouteApprovers(lists: readonly RawList[], context: CheckCon
         "write a network with its length, as 10.0.0.0/8",
       );
       return [];
+    }
+    if (prefix.bits === 0) {
+      context.problems.warn(
+        list.at,
+        `autoApprovers.routes: ${JSON.stringify(list.name)} approves networks and not exit nodes`,
+        "exit nodes are approved by exitNode",
+      );
     }
     return [{ prefix: maskPrefix(prefix), at: list.at, approvers: owners }];
   });

@@ -1,6 +1,6 @@
 // acls and grants: from entries as written to rules in the order in which they make the packet filter. Grants come
 // before ACLs; an ACL is taken apart destination by destination.
-import { formatPrefix, parseAddr, parsePrefix } from "../ip/index.ts";
+import { formatPrefix, parseAddr, parsePrefix, parsePrefixOrAddr } from "../ip/index.ts";
 import { lookUpPostures, noteUser, type CheckContext } from "./check-context.ts";
 import type { App, Rule, SourceSpec, Target, Unit } from "./policy.ts";
 import {
@@ -13,6 +13,8 @@ import {
   type Parsed,
   type PortRange,
 } from "./ports.ts";
+import { didYouMean } from "./name-hints.ts";
+import { hintText, type Hint } from "./problems.ts";
 import type { RawAcl, RawApp, RawGrant, RawPolicy } from "./raw.ts";
 import { parseSelector, tagNameProblem, type Selector } from "./selectors.ts";
 import type { Located } from "./source.ts";
@@ -146,7 +148,7 @@ function checkAclProtocol(acl: RawAcl, context: CheckContext): number | undefine
   }
   const parsed = parseProtocol(acl.proto.text);
   if (!parsed.ok) {
-    context.problems.error(acl.proto.at, parsed.error);
+    context.problems.error(acl.proto.at, parsed.error, parsed.hint);
     return undefined;
   }
   return parsed.value;
@@ -171,33 +173,37 @@ export function splitHostPort(text: string): Parsed<{ readonly alias: string; re
     return { ok: true, value: { alias, ports } };
   }
   const inside = bracketed[1] ?? "";
+  const [addr = "", bits = ""] = inside.split("/");
   return parseAddr(inside)?.family === 6
     ? { ok: true, value: { alias: `${inside}${bracketed[2] ?? ""}`, ports } }
-    : { ok: false, error: `square brackets are only valid around IPv6 addresses: ${JSON.stringify(inside)}` };
+    : {
+        ok: false,
+        error: `square brackets are only valid around IPv6 addresses: ${JSON.stringify(inside)}`,
+        hint: parseAddr(addr)?.family === 6 ? `write "[${addr}]/${bits}:${ports}"` : `write "${inside}:${ports}"`,
+      };
 }
 
 function checkAclTarget(dst: Located, protocol: number | undefined, context: CheckContext): Target | undefined {
-  const refuse = (message: string, hint?: string): undefined => {
+  const refuse = (message: string, hint?: Hint): undefined => {
     context.problems.error(dst.at, message, hint);
     return undefined;
   };
+  const forgotten = (): string | undefined => forgottenPorts(dst.text, context);
   const parts = splitHostPort(dst.text);
   if (!parts.ok) {
-    return refuse(
-      `dst=${JSON.stringify(dst.text)}: ${parts.error}`,
-      dst.text.includes(":") ? undefined : `write "${dst.text}:*" for all ports`,
-    );
+    return refuse(`dst=${JSON.stringify(dst.text)}: ${parts.error}`, () => hintText(parts.hint) ?? forgotten());
   }
   const split = parts.value;
   const ports = parsePorts(split.ports);
   if (!ports.ok) {
-    return refuse(`dst=${JSON.stringify(dst.text)}: ${ports.error}`, portHint(dst.text, context));
+    const hint = (): string | undefined => forgotten() ?? hintText(ports.hint);
+    return refuse(`dst=${JSON.stringify(dst.text)}: ${ports.error}`, hint);
   }
   const parsed = parseSelector({ text: split.alias, at: dst.at }, context.declared);
   if (!parsed.ok) {
     return refuse(
       split.alias.startsWith("autogroup:") ? parsed.error : `dst=${JSON.stringify(split.alias)}: ${parsed.error}`,
-      parsed.hint,
+      () => forgotten() ?? hintText(parsed.hint),
     );
   }
   if (parsed.selector.kind === "danger-all") {
@@ -211,8 +217,14 @@ function checkAclTarget(dst: Located, protocol: number | undefined, context: Che
   return { selector: parsed.selector, ports: ports.value };
 }
 
-/** People forget the ports: `tag:web` reads as alias `tag` and port `web`. */
-function portHint(text: string, context: CheckContext): string | undefined {
+/** People forget the ports: `tag:web` reads as alias `tag` and port `web`, `fd00::1` as alias `fd00:` and port 1. */
+function forgottenPorts(text: string, context: CheckContext): string | undefined {
+  const bare = text.replace(/^\[(.*)\]$/, "$1");
+  const prefix = parsePrefixOrAddr(bare);
+  if (prefix?.addr.family === 6) {
+    const [addr = "", bits] = bare.split("/");
+    return `write "[${addr}]${bits === undefined ? "" : `/${bits}`}:*" for all ports`;
+  }
   return parseSelector({ text, at: 0 }, context.declared).ok ? `write "${text}:*" for all ports` : undefined;
 }
 
@@ -225,7 +237,7 @@ function checkGrant(grant: RawGrant, index: number, context: CheckContext): Rule
   const entries = grant.ip.flatMap((entry): readonly IpEntry[] => {
     const parsed = parseIpEntry(entry.text);
     if (!parsed.ok) {
-      problems.error(entry.at, parsed.error);
+      problems.error(entry.at, parsed.error, parsed.hint);
       return [];
     }
     return [parsed.value];
@@ -270,17 +282,19 @@ function unitsOf(
 
 function checkGrantTarget(item: Located, hasApp: boolean, context: CheckContext): Selector | undefined {
   const place = { text: item.text.trim(), at: item.at };
-  const refuse = (message: string, hint?: string): undefined => {
+  const refuse = (message: string, hint?: Hint): undefined => {
     context.problems.error(place.at, message, hint);
     return undefined;
   };
   const parsed = parseSelector(place, context.declared);
   if (!parsed.ok) {
+    const hint = (): string | undefined => strayPorts(place.text, context) ?? hintText(parsed.hint);
     return place.text.startsWith("autogroup:")
       ? refuse(
           `autogroup not supported for ACL destinations: ${JSON.stringify(place.text)}, can be [autogroup:internet autogroup:member autogroup:tagged autogroup:self]`,
+          hint,
         )
-      : refuse(parsed.error, parsed.hint);
+      : refuse(parsed.error, hint);
   }
   const { selector } = parsed;
   if (selector.kind === "danger-all") {
@@ -302,27 +316,49 @@ function checkGrantTarget(item: Located, hasApp: boolean, context: CheckContext)
   return selector;
 }
 
+/** In grants ports do not stand behind the destination. */
+function strayPorts(text: string, context: CheckContext): string | undefined {
+  const parts = splitHostPort(text);
+  return parts.ok &&
+    parsePorts(parts.value.ports).ok &&
+    parseSelector({ text: parts.value.alias, at: 0 }, context.declared).ok
+    ? `in grants ports stand apart: "dst": ["${parts.value.alias}"], "ip": ["${parts.value.ports}"]`
+    : undefined;
+}
+
 function checkVia(via: readonly Located[], context: CheckContext): readonly string[] {
   return via.flatMap((item) => {
     const text = item.text.trim();
     if (tagNameProblem(text) !== undefined) {
-      context.problems.error(item.at, "via can only be a tag", `got ${JSON.stringify(text)}`);
+      const tag = `tag:${text}`;
+      context.problems.error(
+        item.at,
+        "via can only be a tag",
+        context.declared.tags.has(tag) ? `write ${JSON.stringify(tag)}` : `got ${JSON.stringify(text)}`,
+      );
       return [];
     }
     if (!context.declared.tags.has(text)) {
-      context.problems.error(item.at, `tag ${JSON.stringify(text)} not found`, "tags are declared in tagOwners");
+      context.problems.error(item.at, `tag ${JSON.stringify(text)} not found`, () =>
+        didYouMean(text, context.declared.tags, "tags are declared in tagOwners"),
+      );
       return [];
     }
     return [text];
   });
 }
 
+/** Of Tailscale's own products: nobody else may use its domain. */
 const ownCapabilities: ReadonlySet<string> = new Set([
   "tailscale.com/cap/drive",
   "tailscale.com/cap/relay",
   "tailscale.com/cap/webui",
   "tailscale.com/cap/kubernetes",
   "tailscale.com/cap/tsidp",
+  "tailscale.com/cap/golink",
+  "tailscale.com/cap/tailsql",
+  "tailscale.com/cap/secrets",
+  "tailscale.com/cap/aperture",
 ]);
 
 function checkApp(app: RawApp, context: CheckContext): App | undefined {

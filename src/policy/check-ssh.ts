@@ -2,6 +2,7 @@
 import { formatDuration, parseDuration } from "./durations.ts";
 import { lookUpPostures, noteUser, type CheckContext } from "./check-context.ts";
 import type { SshAction, SshRule } from "./policy.ts";
+import type { Hint } from "./problems.ts";
 import type { RawSsh } from "./raw.ts";
 import { domainProblem, parseSelector, type Selector, type SelectorResult } from "./selectors.ts";
 import type { Located } from "./source.ts";
@@ -19,6 +20,7 @@ function checkSshRule(rule: RawSsh, index: number, context: CheckContext): SshRu
   const dst = rule.dst.flatMap((item) => checkDestination(item, context) ?? []);
   checkCombination(rule.src.length > 0 && src.length === 0 ? undefined : src, dst, context);
   const logins = checkLogins(rule, context);
+  warnOfRecorder(rule, context);
   for (const env of rule.acceptEnv) {
     if (env.text === "") {
       context.problems.error(env.at, "acceptEnv values cannot be empty");
@@ -40,6 +42,13 @@ function checkSshRule(rule: RawSsh, index: number, context: CheckContext): SshRu
     recorders: rule.recorder.flatMap((item) => checkRecorder(item, context) ?? []),
     enforceRecorder: rule.enforceRecorder,
   };
+}
+
+/** Nobody can be sent away for want of a recorder where none is named. */
+function warnOfRecorder(rule: RawSsh, context: CheckContext): void {
+  if (rule.enforceRecorder && rule.recorder.length === 0) {
+    context.problems.warn(rule.at, "enforceRecorder without recorder has no effect");
+  }
 }
 
 function checkAction(rule: RawSsh, context: CheckContext): SshAction {
@@ -69,7 +78,7 @@ function checkSource(item: Located, context: CheckContext): Selector | undefined
 
 function checkDestination(item: Located, context: CheckContext): Selector | undefined {
   const place = { text: item.text.trim(), at: item.at };
-  const refuse = (message: string, hint?: string): undefined => {
+  const refuse = (message: string, hint?: Hint): undefined => {
     context.problems.error(place.at, message, hint);
     return undefined;
   };
@@ -109,7 +118,7 @@ function wrongPlace(
   parsed: SelectorResult,
   text: string,
   place: "src" | "dst",
-): { readonly error: string; readonly hint?: string } {
+): { readonly error: string; readonly hint?: Hint } {
   const { all, autogroups, names } = fitting[place];
   if (text === "autogroup:internet") {
     return { error: "autogroup:internet can only be used in ACL destinations", hint: all };
@@ -122,8 +131,11 @@ function wrongPlace(
     return { error: `${section}${parsed.error}`, ...(parsed.hint === undefined ? {} : { hint: parsed.hint }) };
   }
   return !parsed.ok && text.startsWith("group:") && place === "src"
-    ? { error: parsed.error }
-    : { error: `invalid ${place} ${JSON.stringify(text)}`, hint: all };
+    ? { error: parsed.error, hint: parsed.hint }
+    : {
+        error: `invalid ${place} ${JSON.stringify(text)}`,
+        hint: /^[a-zA-Z][\w.-]*$/.test(text) ? `${all}; a user is written ${JSON.stringify(`${text}@`)}` : all,
+      };
 }
 
 function isTagSource(selector: Selector): boolean {
@@ -232,8 +244,8 @@ function checkPeriodOf(rule: RawSsh, action: SshAction, context: CheckContext): 
   if (period === undefined) {
     return defaultCheckPeriod;
   }
-  const refuse = (message: string): number => {
-    context.problems.error(period.at, message);
+  const refuse = (message: string, hint?: string): number => {
+    context.problems.error(period.at, message, hint);
     return defaultCheckPeriod;
   };
   if (action === "accept") {
@@ -244,7 +256,11 @@ function checkPeriodOf(rule: RawSsh, action: SshAction, context: CheckContext): 
   }
   const parsed = parseDuration(period.text);
   if (!parsed.ok) {
-    return refuse(parsed.error);
+    const days = /^(\d+)d$/.exec(period.text)?.[1];
+    return refuse(
+      parsed.error,
+      days === undefined ? 'a duration is written "30m" or "12h"; or "always"' : `write "${24 * Number(days)}h"`,
+    );
   }
   if (parsed.value < 0) {
     return refuse(`checkPeriod ${formatDuration(parsed.value)} must be a positive duration`);

@@ -2,13 +2,14 @@
 // are collected, not only the first.
 import { parsePrefixOrAddr, type Prefix } from "../ip/index.ts";
 import { checkAttrs } from "./check-attrs.ts";
-import { checkOwners, checkRouteApprovers } from "./check-owners.ts";
+import { checkOwners, checkRouteApprovers, checkServiceApprovers } from "./check-owners.ts";
 import { checkRules } from "./check-rules.ts";
 import { checkSsh } from "./check-ssh.ts";
 import { checkSshTests, checkTests } from "./check-tests.ts";
 import { resolveIpSets } from "./ipsets.ts";
 import { lookUpPostures, type CheckContext } from "./check-context.ts";
 import type { AttrConfig, Group, Policy, UserToken } from "./policy.ts";
+import { memberHint } from "./name-hints.ts";
 import { parseCondition, type Posture } from "./postures.ts";
 import type { Problems } from "./problems.ts";
 import type { RawList, RawPolicy } from "./raw.ts";
@@ -65,7 +66,7 @@ export function checkPolicy(raw: RawPolicy, settings: CheckSettings, problems: P
       "autoApprovers.exitNode",
       context,
     ).owners,
-    serviceApprovers: raw.autoApprovers.services.map((list) => checkOwners(list, "autoApprovers.services", context)),
+    serviceApprovers: checkServiceApprovers(raw.autoApprovers.services, context),
     nodeAttrs: checkAttrs(raw.nodeAttrs, context),
     postures: [...postures.values()],
     tests: checkTests(raw.tests, context),
@@ -91,6 +92,7 @@ function checkHosts(raw: RawPolicy, problems: Problems): ReadonlyMap<string, Pre
       problems.error(
         value.at,
         `hostname contains invalid IP address: hostname ${JSON.stringify(name)} address ${JSON.stringify(value.text)}`,
+        "a host is an address (10.0.0.7) or a network (10.0.0.0/8)",
       );
     } else {
       hosts.set(name, prefix);
@@ -104,7 +106,11 @@ function checkGroups(lists: readonly RawList[], context: CheckContext): Readonly
   const groups = new Map<string, Group>();
   for (const { name, at, items } of lists) {
     if (!name.startsWith("group:")) {
-      problems.error(at, `group must start with 'group:', got: ${JSON.stringify(name)}`);
+      problems.error(
+        at,
+        `group must start with 'group:', got: ${JSON.stringify(name)}`,
+        `write ${JSON.stringify(`group:${name}`)}`,
+      );
     }
     const tokens: string[] = [];
     const domains: string[] = [];
@@ -127,7 +133,7 @@ function checkGroups(lists: readonly RawList[], context: CheckContext): Readonly
         problems.error(
           member.at,
           `groups[${JSON.stringify(name)}]: username must contain @, got: ${JSON.stringify(member.text)}`,
-          text === "" ? undefined : `a user is written ${JSON.stringify(`${text}@`)}`,
+          () => memberHint(text),
         );
       }
     }
@@ -140,7 +146,11 @@ function checkPostures(lists: readonly RawList[], problems: Problems): ReadonlyM
   const postures = new Map<string, Posture>();
   for (const { name, at, items } of lists) {
     if (!/^posture:[a-zA-Z0-9]/.test(name)) {
-      problems.error(at, `posture must start with 'posture:', got: ${JSON.stringify(name)}`);
+      problems.error(
+        at,
+        `posture must start with 'posture:', got: ${JSON.stringify(name)}`,
+        name.startsWith("posture:") ? undefined : `write ${JSON.stringify(`posture:${name}`)}`,
+      );
     }
     const conditions = items.flatMap((item) => {
       const condition = parseCondition(item.text);

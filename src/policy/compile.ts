@@ -4,6 +4,7 @@ import type { Json } from "../wire/tailcfg.ts";
 import { createAllowAll } from "./allow-all.ts";
 import { CompiledEngine } from "./compiled-engine.ts";
 import type { PolicyEngine, PolicyNode, PolicyUser } from "./engine.ts";
+import { didYouMean } from "./name-hints.ts";
 import { formatProblems, type Positions, type PolicyProblem } from "./problems.ts";
 import type { Policy } from "./policy.ts";
 import { layOut } from "./program.ts";
@@ -92,6 +93,12 @@ export function compilePolicy(text: string, input: PolicyInput): CompileResult {
     : { ok: false, errors: [failed] };
 }
 
+function suggestion(token: string, engine: CompiledEngine): { readonly hint?: string } {
+  const known = [...engine.directory.users()].flatMap(({ name, email }) => [email, `${name}@`]);
+  const hint = didYouMean(token, known);
+  return hint === undefined ? {} : { hint };
+}
+
 /** A name that means two people is refused; one that means nobody is only worth a warning: the person may come yet. */
 function checkNames(
   engine: CompiledEngine,
@@ -110,7 +117,11 @@ function checkNames(
         ...positions.of(at),
       });
     } else if (candidates.length === 0 && !seen.has(token)) {
-      warnings.push({ message: `user not found: token ${JSON.stringify(token)}`, ...positions.of(at) });
+      warnings.push({
+        message: `user not found: token ${JSON.stringify(token)}`,
+        ...positions.of(at),
+        ...(warnings.length < 100 ? suggestion(token, engine) : {}),
+      });
     }
     seen.add(token);
   }

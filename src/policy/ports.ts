@@ -1,5 +1,7 @@
 // Ports and protocols of rules: `22`, `80,443`, `8000-8100`, `*`; `tcp`, `icmp`, `47`; and the `tcp:22` of grants.
 // Error texts are Tailscale's.
+import { didYouMean } from "./name-hints.ts";
+import type { Hint } from "./problems.ts";
 
 export interface PortRange {
   readonly first: number;
@@ -10,7 +12,7 @@ export const allPorts: PortRange = { first: 0, last: 65535 };
 
 export type Parsed<Value> =
   | { readonly ok: true; readonly value: Value }
-  | { readonly ok: false; readonly error: string };
+  | { readonly ok: false; readonly error: string; readonly hint?: Hint };
 
 const digits = /^[0-9]+$/;
 
@@ -23,11 +25,26 @@ export function parsePorts(text: string): Parsed<readonly PortRange[]> {
   for (const part of text.split(",")) {
     const range = parsePortRange(part);
     if (!range.ok) {
-      return { ok: false, error: `port range ${JSON.stringify(text)}: ${range.error}` };
+      const hint = () => portsHint(text);
+      return { ok: false, error: `port range ${JSON.stringify(text)}: ${range.error}`, hint };
     }
     ranges.push(range.value);
   }
   return { ok: true, value: ranges };
+}
+
+function portsHint(text: string): string {
+  const [ports = "", protocol = ""] = text.split("/");
+  if (protocols.has(protocol.toLowerCase())) {
+    return `a protocol stands in "proto" of an ACL, or before the ports of a grant: "${protocol.toLowerCase()}:${ports}"`;
+  }
+  if (protocols.has(text.toLowerCase())) {
+    return `write "${text.toLowerCase()}:*" for all of the protocol`;
+  }
+  const joined = text.replaceAll(" ", "");
+  return joined !== text && parsePorts(joined).ok
+    ? `write "${joined}"`
+    : "ports are 22, 80,443 or 8000-8100, each from 1 to 65535, or * for all";
 }
 
 function parsePortRange(text: string): Parsed<PortRange> {
@@ -96,12 +113,14 @@ export function parseProtocol(text: string): Parsed<number> {
     return {
       ok: false,
       error: 'proto name "*" not known; use protocol number 0-255 or protocol name (icmp, tcp, udp, etc.)',
+      hint: "left out, it is TCP, UDP and ICMP",
     };
   }
   if (!/^-?[0-9]+$/.test(text)) {
     return {
       ok: false,
       error: `invalid protocol number: ${JSON.stringify(text)} ${knownProtocol}`,
+      hint: () => didYouMean(text, protocols.keys()),
     };
   }
   if (text.startsWith("0")) {
@@ -143,7 +162,8 @@ export function parseIpEntry(text: string): Parsed<IpEntry> {
   }
   const name = text.slice(0, colon);
   if (name !== name.toLowerCase()) {
-    return { ok: false, error: `invalid protocol number: ${JSON.stringify(name)} ${knownProtocol}` };
+    const error = `invalid protocol number: ${JSON.stringify(name)} ${knownProtocol}`;
+    return { ok: false, error, hint: `write ${JSON.stringify(text.toLowerCase())}` };
   }
   const protocol = parseProtocol(name);
   if (!protocol.ok) {

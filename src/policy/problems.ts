@@ -12,6 +12,13 @@ export interface PolicyProblem {
   readonly hint?: string;
 }
 
+/** What would have been right; worked out only for problems that are kept. */
+export type Hint = string | (() => string | undefined) | undefined;
+
+export function hintText(hint: Hint): string | undefined {
+  return typeof hint === "function" ? hint() : hint;
+}
+
 /** More would not be read, and a file that is wrong everywhere must not cost more than one that is right. */
 const maxProblems = 100;
 
@@ -52,24 +59,20 @@ export class Problems {
     this.#positions = positions;
   }
 
-  error(at: number, message: string, hint?: string): void {
+  error(at: number, message: string, hint?: Hint): void {
     this.#add(this.#errors, at, message, hint);
   }
 
-  warn(at: number, message: string, hint?: string): void {
+  warn(at: number, message: string, hint?: Hint): void {
     this.#add(this.#warnings, at, message, hint);
   }
 
   /** Finding a place on a line of megabytes is dear, so it is not looked for once nobody would read of it. */
-  #add(list: PolicyProblem[], at: number, message: string, hint: string | undefined): void {
+  #add(list: PolicyProblem[], at: number, message: string, given: Hint): void {
     if (list.length < maxProblems) {
+      const hint = hintText(given);
       list.push({ message, ...this.#positions.of(at), ...(hint === undefined ? {} : { hint }) });
     }
-  }
-
-  /** Further errors are counted as such and not kept: what would go into them need not be worked out. */
-  get full(): boolean {
-    return this.#errors.length >= maxProblems;
   }
 
   get failed(): boolean {
@@ -135,12 +138,16 @@ function editDistance(x: string, y: string, limit: number): number {
   }
   let row = Array.from({ length: y.length + 1 }, (_, index) => index);
   for (let i = 1; i <= x.length; i++) {
-    const next = [i];
-    let least = i;
-    for (let j = 1; j <= y.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (x[i - 1] === y[j - 1] ? 0 : 1);
-      const value = Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1);
-      next.push(value);
+    // Farther from the diagonal than the limit no way leads back below it.
+    const from = Math.max(1, i - limit);
+    const to = Math.min(y.length, i + limit);
+    const next = Array.from({ length: y.length + 1 }, () => limit);
+    next[0] = i;
+    let least = from > 1 ? limit : i;
+    for (let j = from; j <= to; j++) {
+      const replaced = (row[j - 1] ?? limit) + (x[i - 1] === y[j - 1] ? 0 : 1);
+      const value = Math.min(replaced, (row[j] ?? limit) + 1, (next[j - 1] ?? limit) + 1);
+      next[j] = value;
       least = Math.min(least, value);
     }
     if (least >= limit) {

@@ -59,11 +59,19 @@ test("metadata of admin tools inside an ACL is left out, elsewhere it is unknown
   assert.match(problemsOf({ "#x": 1 })[0] ?? "", /unknown field: "#x"/);
 });
 
-test("null, an empty text and comments alone are no policy", () => {
-  for (const text of ["", "  \n", "null"]) {
+test("null, an empty text and null among comments are no policy", () => {
+  for (const text of ["", "  \n", "null", "// nothing\nnull"]) {
     const read = readPolicy(text, settings);
     assert.ok(read.ok && read.empty);
   }
+});
+
+test("capabilities of Tailscale's own products are taken, others of its domain are not", () => {
+  const capability = (name: string): object => ({ grants: [{ src: ["*"], dst: ["*"], app: { [name]: [{}] } }] });
+  for (const name of ["golink", "tailsql", "secrets", "aperture", "tsidp", "webui", "drive", "relay", "kubernetes"]) {
+    accepts({ ...capability(`tailscale.com/cap/${name}`) });
+  }
+  assert.match(problemsOf({ ...capability("tailscale.com/cap/ingress") })[0] ?? "", /must not be in the tailscale.com/);
 });
 
 const wrong: readonly (readonly [string, Readonly<Record<string, unknown>>, string])[] = [

@@ -1,5 +1,6 @@
 // A policy text, read and checked: the one way from text to policy.
 import { checkPolicy, type CheckSettings } from "./check.ts";
+import { hujsonHint } from "./hujson-hints.ts";
 import type { Policy } from "./policy.ts";
 import { Positions, Problems, type PolicyProblem } from "./problems.ts";
 import { readRaw } from "./read-raw.ts";
@@ -10,7 +11,7 @@ export type ReadResult =
       readonly ok: true;
       readonly policy: Policy;
       readonly positions: Positions;
-      /** `null` or nothing but comments: no policy at all. */
+      /** Nothing, or `null`: no policy at all. */
       readonly empty: boolean;
       readonly warnings: readonly PolicyProblem[];
     }
@@ -20,7 +21,9 @@ export function readPolicy(text: string, settings: CheckSettings): ReadResult {
   const positions = new Positions(text);
   const source = parseSource(text);
   if (!source.ok) {
-    return { ok: false, errors: [{ message: source.error.message, ...positions.of(source.error.offset) }] };
+    const { message, offset } = source.error;
+    const hint = hujsonHint(text, source.error);
+    return { ok: false, errors: [{ message, ...positions.of(offset), ...(hint === undefined ? {} : { hint }) }] };
   }
   const problems = new Problems(positions);
   const raw = readRaw(source.value, problems);

@@ -4,6 +4,8 @@ import { parsePrefixOrAddr, type Prefix } from "../ip/index.ts";
 import type { UserRole } from "./engine.ts";
 import type { Located } from "./source.ts";
 import { startsLikeTag } from "./tag-names.ts";
+import { didYouMean, hostHint } from "./name-hints.ts";
+import type { Hint } from "./problems.ts";
 
 /** Roles that an autogroup is named after. */
 export type RoleGroup = Exclude<UserRole, "member">;
@@ -48,7 +50,7 @@ export interface Declared {
 
 export type SelectorResult =
   | { readonly ok: true; readonly selector: Selector }
-  | { readonly ok: false; readonly error: string; readonly hint?: string };
+  | { readonly ok: false; readonly error: string; readonly hint?: Hint };
 
 const roleGroups: ReadonlyMap<string, RoleGroup> = new Map([
   ["autogroup:owner", "owner"],
@@ -101,12 +103,20 @@ export function parseSelector({ text, at }: Located, declared: Declared): Select
   if (text.startsWith("group:")) {
     return declared.anyGroup || declared.groups.has(text)
       ? ok({ kind: "nodes", set: { kind: "group", name: text } })
-      : { ok: false, error: `group not defined in policy: ${JSON.stringify(text)}` };
+      : {
+          ok: false,
+          error: `group not defined in policy: ${JSON.stringify(text)}`,
+          hint: () => didYouMean(text, declared.groups, "groups are declared in groups"),
+        };
   }
   if (text.startsWith("tag:")) {
     return declared.tags.has(text)
       ? ok({ kind: "nodes", set: { kind: "tag", name: text } })
-      : { ok: false, error: `tag not found: ${JSON.stringify(text)}`, hint: "tags are declared in tagOwners" };
+      : {
+          ok: false,
+          error: `tag not found: ${JSON.stringify(text)}`,
+          hint: () => didYouMean(text, declared.tags, "tags are declared in tagOwners"),
+        };
   }
   if (text.startsWith("autogroup:")) {
     return parseAutogroup({ text, at });
@@ -114,7 +124,11 @@ export function parseSelector({ text, at }: Located, declared: Declared): Select
   if (text.startsWith("ipset:")) {
     const prefixes = declared.ipsets.get(text);
     return prefixes === undefined
-      ? { ok: false, error: `ipset not defined in policy: ${JSON.stringify(text)}` }
+      ? {
+          ok: false,
+          error: `ipset not defined in policy: ${JSON.stringify(text)}`,
+          hint: () => didYouMean(text, declared.ipsets.keys(), "sets are declared in ipsets"),
+        }
       : ok({ kind: "addresses", from: "ipset", prefixes });
   }
   if (text.startsWith("svc:")) {
@@ -141,7 +155,7 @@ function parseHost(place: Located, declared: Declared): SelectorResult {
   return {
     ok: false,
     error: `host not defined in policy: ${JSON.stringify(place.text)}`,
-    hint: `${JSON.stringify(place.text)}: invalid address, and no host of that name${name === "" ? "" : `; a user is written ${JSON.stringify(`${name}@`)}`}`,
+    hint: () => hostHint(name, declared.hosts.keys()),
   };
 }
 
@@ -188,6 +202,7 @@ function parseAutogroup(place: Located): SelectorResult {
       return {
         ok: false,
         error: `invalid autogroup: got ${JSON.stringify(place.text)}, must be one of [${autogroupNames.join(" ")}]`,
+        hint: () => didYouMean(place.text, autogroupNames),
       };
   }
 }

@@ -1,7 +1,8 @@
 // Reads objects of the policy by their declared fields: names in any letter case, each at most once, none unknown.
 // `null` is the same as leaving a field out, as it is to Go's decoder.
 import type { Json } from "../wire/tailcfg.ts";
-import { nearest, type Problems } from "./problems.ts";
+import { didYouMean } from "./name-hints.ts";
+import type { Problems } from "./problems.ts";
 import { toJson, type Located, type SourceMember, type SourceValue } from "./source.ts";
 
 const kindNames: Readonly<Record<SourceValue["kind"], string>> = {
@@ -63,11 +64,8 @@ export class Shape {
   }
 
   #unknown(member: SourceMember, names: readonly string[]): void {
-    const near = this.#problems.full ? undefined : nearest(member.name, names);
-    this.#problems.error(
-      member.at,
-      `unknown field: "${member.name}"`,
-      near === undefined ? `known here: ${names.join(", ")}` : `did you mean "${near}"?`,
+    this.#problems.error(member.at, `unknown field: "${member.name}"`, () =>
+      didYouMean(member.name, names, `known here: ${names.join(", ")}`),
     );
   }
 

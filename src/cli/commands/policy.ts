@@ -262,7 +262,8 @@ export async function formatPolicy(run: Invocation): Promise<void> {
   const { formatHujson } = await import("../../policy/hujson-format.ts");
   const formatted = formatHujson(text);
   if (!formatted.ok) {
-    throw new CliError(`formatting policy: ${formatted.error.message}`);
+    const { describeHujsonError } = await import("../../policy/hujson-hints.ts");
+    throw new CliError(`formatting policy: ${describeHujsonError(text, formatted.error)}`);
   }
   if (!run.flags.on("write")) {
     run.io.stdout.write(formatted.text);
