@@ -13,6 +13,7 @@ import { loadConfig } from "../config/load.ts";
 import { createLogger } from "../ops/logger.ts";
 import { type RunningServer, startServer } from "../server.ts";
 import type { Actor } from "../tailnet/contract.ts";
+import { until } from "../../test/patience.ts";
 
 const actor: Actor = { kind: "cli", id: "test", from: "" };
 const secrets = {
@@ -211,7 +212,10 @@ test("a node is found by id, name and address; its map, filter, SSH rules and pe
 
 test("sessions say how far behind they are", async (context) => {
   const { json, get } = await world(context);
-  const sessions = (await json("sessions")) as { node: number; name: string; behind: number; blocked: boolean }[];
+  const ask = async () =>
+    (await json("sessions")) as { node: number; name: string; behind: number; blocked: boolean }[];
+  await until("all has been told", async () => (await ask()).every(({ behind }) => behind === 0));
+  const sessions = await ask();
   assert.deepEqual(
     sessions.map(({ node, name, behind, blocked }) => [node, name, behind, blocked]),
     [
