@@ -41,8 +41,16 @@ export function clientPrograms(version: string): ClientPrograms | string {
     rmSync(building, { recursive: true, force: true });
     return `building the Tailscale client ${version} failed`;
   }
-  rmSync(folder, { recursive: true, force: true });
-  renameSync(building, folder);
+  try {
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(building, folder);
+  } catch (error) {
+    // Another run may have built them at the same time, and put its own there first.
+    rmSync(building, { recursive: true, force: true });
+    if (!existsSync(programs.tailscaled)) {
+      throw error;
+    }
+  }
   return programs;
 }
 

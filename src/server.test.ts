@@ -2,10 +2,9 @@
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { connect as tlsConnect } from "node:tls";
@@ -19,6 +18,7 @@ import { type RunningServer, StartError, startServer } from "./server.ts";
 import { generatePrivateKey, parsePrivateKey } from "./wire/keys.ts";
 import { freePort } from "../test/free-port.ts";
 import { startStopwatch } from "../test/patience.ts";
+import { scratchFolder } from "../test/scratch-folder.ts";
 
 async function configIn(folder: string, more = ""): Promise<Config> {
   const port = await freePort();
@@ -39,8 +39,7 @@ ${more}`,
 }
 
 function folderFor(context: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), "hawser-server-"));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = scratchFolder(context, "server");
   return folder;
 }
 

@@ -1,21 +1,20 @@
 // A policy that lives in a file: changes of the file are in force without a word, SIGHUP reads it at once, and history
 // keeps what it said.
 import assert from "node:assert/strict";
-import { appendFileSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { appendFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { controlWorld } from "./control-world.ts";
 import { until } from "./patience.ts";
 import { programWorld } from "./program-world.ts";
+import { scratchFolder } from "./scratch-folder.ts";
 
 function textFor(port: number): string {
   return JSON.stringify({ acls: [{ action: "accept", src: ["*"], dst: [`*:${port}`] }] });
 }
 
 function folderFor(context: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), "hawser-policy-file-"));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = scratchFolder(context, "policy-file");
   return folder;
 }
 

@@ -1,7 +1,6 @@
 // An installation of the program in a folder of its own: a server process on loopback, commands, simulated clients.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { SimClient, type SimOptions } from "../sim/client.ts";
@@ -9,6 +8,7 @@ import { fetchServerKey } from "../sim/dial.ts";
 import { freePort } from "./free-port.ts";
 import { generousSeconds } from "./patience.ts";
 import { type Output, runProgram, type ServerProcess, startServerProcess } from "./hawser-process.ts";
+import { scratchFolder } from "./scratch-folder.ts";
 
 export interface ProgramWorld {
   readonly folder: string;
@@ -25,8 +25,7 @@ export interface ProgramWorld {
 
 /** `database` is the configuration's section; SQLite in the folder unless given. */
 export async function programWorld(context: TestContext, database?: string): Promise<ProgramWorld> {
-  const folder = mkdtempSync(join(tmpdir(), "hawser-program-"));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = scratchFolder(context, "program");
   const port = await freePort();
   const url = new URL(`http://127.0.0.1:${port}`);
   const file = join(folder, "config.yaml");

@@ -1,8 +1,7 @@
 // Switching from headscale: the same config.yaml, database and private keys, the real program started on them. Nobody
 // has to log in again, no script changes; and the way back.
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
@@ -11,6 +10,7 @@ import { fetchServerKey } from "../sim/dial.ts";
 import { publicOf } from "../src/wire/keys.ts";
 import { type Env, type Output, runProgram, type ServerProcess, startServerProcess } from "./hawser-process.ts";
 import { held, type Installation, installHeadscale, type Machine, turnBackTo027 } from "./headscale-installation.ts";
+import { scratchFolder } from "./scratch-folder.ts";
 
 interface World extends Installation {
   readonly env: Env;
@@ -21,8 +21,7 @@ interface World extends Installation {
 }
 
 async function world(context: TestContext): Promise<World> {
-  const folder = mkdtempSync(join(tmpdir(), "hawser-switch-"));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = scratchFolder(context, "switch");
   const installation = await installHeadscale(folder);
   const env: Env = { HAWSER_DATA_DIR: join(folder, "hawser") };
   const words = ["--config", installation.configFile];

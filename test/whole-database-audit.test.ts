@@ -1,8 +1,8 @@
 // What is done to a database as a whole (a takeover, the way back, a copy) stands in the audit log of the database that
 // results, and that log holds together.
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
+import { readdirSync } from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { Client } from "pg";
@@ -15,6 +15,7 @@ import { sha256 } from "../src/store/audit.ts";
 import { verifyAudit } from "../src/tailnet/audit-chain.ts";
 import { type Env, runProgram, startServerProcess } from "./hawser-process.ts";
 import { installHeadscale } from "./headscale-installation.ts";
+import { scratchFolder } from "./scratch-folder.ts";
 
 interface Entry {
   /** Kind and name. */
@@ -32,8 +33,7 @@ interface World {
 }
 
 async function world(context: TestContext): Promise<World> {
-  const folder = mkdtempSync(join(tmpdir(), "hawser-audited-"));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = scratchFolder(context, "audited");
   const { configFile, database, url } = await installHeadscale(folder);
   const env: Env = { HAWSER_DATA_DIR: join(folder, "hawser") };
   const words = ["--config", configFile];

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { type Env, cleanEnv, type Output, program, runProgram } from "../../test/hawser-process.ts";
 import { installHeadscale } from "../../test/headscale-installation.ts";
+import { scratchFolder } from "../../test/scratch-folder.ts";
 
 const open = '{"acls": [{"action": "accept", "src": ["*"], "dst": ["*:*"]}]}';
 const closed = '{"acls": []}';
@@ -22,8 +22,7 @@ interface World {
 }
 
 async function world(context: TestContext): Promise<World> {
-  const folder = mkdtempSync(join(tmpdir(), "hawser-bypass-"));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = scratchFolder(context, "bypass");
   const { configFile } = await installHeadscale(folder);
   const env: Env = { HAWSER_DATA_DIR: join(folder, "hawser"), HAWSER_POLICY_MODE: "database", TERM: "dumb" };
   const run: World["run"] = (words) => runProgram(["--config", configFile, ...words], env);

@@ -2,8 +2,7 @@
 // no page gives away anything that opens a door.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { DatabaseSync } from "node:sqlite";
@@ -14,6 +13,7 @@ import { createLogger } from "../ops/logger.ts";
 import { type RunningServer, startServer } from "../server.ts";
 import type { Actor } from "../tailnet/contract.ts";
 import { until } from "../../test/patience.ts";
+import { scratchFolder } from "../../test/scratch-folder.ts";
 
 const actor: Actor = { kind: "cli", id: "test", from: "" };
 const secrets = {
@@ -36,8 +36,7 @@ function sha256(text: string): string {
 }
 
 async function world(context: TestContext): Promise<World> {
-  const folder = mkdtempSync(join(tmpdir(), "hawser-debug-"));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = scratchFolder(context, "debug");
   const file = join(folder, "config.yaml");
   writeFileSync(
     file,
