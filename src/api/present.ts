@@ -119,7 +119,8 @@ export function createPresenter(tailnet: TailnetReader): Presenter {
         discoKey: node.discoKey ?? zeroDiscoKey,
         ipAddresses: [node.ipv4, node.ipv6].flatMap((addr) => (addr === null ? [] : [formatAddr(addr)])),
         name: node.hostinfo.Hostname ?? "",
-        user: node.userId === null ? taggedDevices : owner(node.userId),
+        // An orphan, as old databases have them, is nobody's: neither a user's nor tagged.
+        user: node.userId !== null ? owner(node.userId) : node.tags.length > 0 ? taggedDevices : null,
         lastSeen: node.lastSeen,
         expiry: node.expiry,
         preAuthKey: node.authKeyId === null ? null : authKey(node.authKeyId),

@@ -9,7 +9,7 @@ import type { Hostinfo } from "../../wire/tailcfg.ts";
 import { tagsOf } from "./convert-keys.ts";
 import { convertNames } from "./convert-names.ts";
 import type { StoredName } from "./convert-names.ts";
-import { flagOf, idOf, jsonOf, listOf, textOf, timeOf } from "./legacy-values.ts";
+import { deadlineOf, flagOf, idOf, jsonOf, listOf, textOf, timeOf, year1 } from "./legacy-values.ts";
 import type { Row } from "./legacy-values.ts";
 import type { Report } from "./report.ts";
 
@@ -102,7 +102,7 @@ function convertNode(
       registerMethod: methodOf(row["register_method"]),
       authKeyId: owner.key?.id ?? null,
       ephemeral: owner.key?.ephemeral ?? false,
-      createdAt: timeOf(row["created_at"]) ?? 0,
+      createdAt: deadlineOf(row["created_at"]) ?? year1,
       expiry: expiryOf(row, subject, report),
       approvedRoutes: approvedRoutesOf(row, routes.enabled.get(id), subject, report),
     },

@@ -3,7 +3,7 @@ import type { PolicyVersion } from "../../tailnet/contract.ts";
 import type { User } from "../../tailnet/model.ts";
 import { setByHeadscale } from "../../tailnet/taken-over.ts";
 import type { UserId } from "../../wire/ids.ts";
-import { idOf, textOf, timeOf } from "./legacy-values.ts";
+import { deadlineOf, idOf, textOf, timeOf, year1 } from "./legacy-values.ts";
 import type { Row } from "./legacy-values.ts";
 import type { Report } from "./report.ts";
 
@@ -51,7 +51,7 @@ function liveUser(row: Row, cleanProvider: boolean, report: Report): User | unde
     profilePicUrl: textOf(row["profile_pic_url"]),
     role: "member",
     groups: [],
-    createdAt: timeOf(row["created_at"]) ?? 0,
+    createdAt: deadlineOf(row["created_at"]) ?? year1,
   };
 }
 
@@ -59,9 +59,15 @@ function subjectOf(id: number | string, name: string): string {
   return `user ${id} (${name})`;
 }
 
-/** Names are unique among those who did not come from a provider; nobody is without one. */
+/**
+ * Names are unique among those who did not come from a provider; nobody is without one. Whom a provider gave none that
+ * headscale could use goes by what headscale shows instead.
+ */
 function named(user: User, taken: Map<string, number>, report: Report): User {
-  const { id, name, providerId } = user;
+  const { id, name, email, providerId } = user;
+  if (name === "" && providerId !== "") {
+    return { ...user, name: email === "" ? providerId : email };
+  }
   const twin = providerId === "" ? taken.get(name) : undefined;
   if (name !== "" && (twin === undefined || twin === id)) {
     return user;

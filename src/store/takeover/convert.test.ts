@@ -153,6 +153,19 @@ test("of two users with one identity the second becomes a local one, under a nam
   ]);
 });
 
+test("a provider's user without a name goes by what headscale shows instead", () => {
+  const conversion = convertDump("null_tags_user_id_migration_test.sql", (db) =>
+    db.exec(`INSERT INTO users(id, name, email, provider_identifier)
+      VALUES (8, '', 'c@example.com', 'https://idp/1'), (9, NULL, NULL, 'https://idp/2')`),
+  );
+  assert.deepEqual(
+    usersOf(conversion)
+      .slice(2)
+      .map(([, name]) => name),
+    ["c@example.com", "https://idp/2"],
+  );
+});
+
 test("identities of 0.25 lose doubled slashes, as 0.26 cleaned them; later ones stay as they are", () => {
   const doubled = (db: DatabaseSync): void =>
     db.exec(

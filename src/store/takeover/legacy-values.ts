@@ -24,7 +24,7 @@ export function flagOf(value: unknown): boolean {
 /** As Go prints a time; years of five digits and more only where somebody asked for "never". */
 const timeText = /^(\d{4,6})-(\d{2})-(\d{2})[ T](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?\s*(Z|[+-]\d{2}:?\d{2})?/;
 /** Go's zero time. */
-const year1 = -62_135_596_800_000;
+export const year1 = -62_135_596_800_000;
 const year1900 = Date.UTC(1900, 0, 1);
 /** The last instant of year 9999: texts of later times have another form. */
 const latest = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
