@@ -21,6 +21,8 @@ export const ownerName: FlagSpec = {
   short: "u",
   type: "string",
   about: "name of the user",
+  // As users were called before 0.17, and the letter of that time.
+  formerly: ["namespace", "n"],
   completes: "user name",
 };
 export const keyId: FlagSpec = { name: "id", short: "i", type: "uint", about: "id of the key" };

@@ -33,7 +33,18 @@ export interface FlagSpec {
   readonly required?: boolean;
   /** Accepted but not shown: older spellings. */
   readonly hidden?: boolean;
+  /** Older names, and letters: they work, and stderr names today's. */
+  readonly formerly?: readonly string[];
   readonly completes?: Completes;
+}
+
+/** Is the flag meant by this name, or letter, today or once? */
+export function answersTo(spec: FlagSpec, name: string, isShort: boolean): boolean {
+  return (isShort ? spec.short : spec.name) === name || isFormer(spec, name, isShort);
+}
+
+export function isFormer({ formerly }: FlagSpec, name: string, isShort: boolean): boolean {
+  return formerly?.includes(name) === true && (name.length === 1) === isShort;
 }
 
 interface Named {

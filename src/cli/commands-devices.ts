@@ -7,7 +7,6 @@ const keys = () => import("./commands/keys.ts");
 const nodes = () => import("./commands/nodes.ts");
 const auth = () => import("./commands/auth.ts");
 
-const oldOwner: FlagSpec = { name: "namespace", type: "string", about: "older name of --user", hidden: true };
 const userChoice: readonly FlagSpec[] = [
   { name: "identifier", short: "i", type: "int", about: "id of the user", completes: "user id" },
   { name: "name", short: "n", type: "string", about: "name of the user", completes: "user name" },
@@ -73,7 +72,11 @@ export const nodeCommands: Group = {
       aliases: ["ls", "show", "info"],
       operands: "[NODE]",
       completes: ["node"],
-      flags: [{ ...ownerName, about: "only nodes of this user" }, oldOwner, { ...identifier, required: false }],
+      flags: [
+        { ...ownerName, about: "only nodes of this user" },
+        { ...identifier, required: false },
+        { name: "tags", short: "t", type: "bool", about: "does nothing: tags are always shown", hidden: true },
+      ],
       examples: ["nodes list --user alice", "nodes show web-1"],
     }),
     leaf("rename", "Give a node another name", async (run) => (await nodes()).renameNode(run), {
@@ -180,13 +183,7 @@ export const preAuthKeyCommands: Group = {
     leaf("create", "Create a key", async (run) => (await keys()).createPreAuthKey(run), {
       aliases: ["c", "new"],
       flags: [
-        {
-          name: "user",
-          short: "u",
-          type: "string",
-          about: "id or name of the owner; none for keys with tags",
-          completes: "user id",
-        },
+        { ...ownerName, about: "id or name of the owner; none for keys with tags", completes: "user id" },
         { name: "reusable", type: "bool", about: "for more than one device" },
         { name: "ephemeral", type: "bool", about: "devices are deleted when they have gone" },
         {
@@ -207,12 +204,14 @@ export const preAuthKeyCommands: Group = {
     }),
     leaf("expire", "End a key now", async (run) => (await keys()).expirePreAuthKey(run), {
       aliases: ["revoke", "exp", "e"],
+      operands: "[KEY]",
       flags: [preAuthKeyId, { ...ownerName, hidden: true }],
       examples: ["preauthkeys expire --id 2"],
     }),
     leaf("delete", "Delete a key", async (run) => (await keys()).deletePreAuthKey(run), {
       aliases: ["del", "rm", "d"],
-      flags: [preAuthKeyId],
+      operands: "[KEY]",
+      flags: [preAuthKeyId, { ...ownerName, hidden: true }],
       examples: ["preauthkeys delete --id 2"],
     }),
   ],

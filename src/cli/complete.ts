@@ -2,7 +2,7 @@
 // headscale's does (a candidate a line, a tab and its description; at the end a colon and a sum of directives), so that a
 // script somebody has from there goes on working.
 import type { Client } from "./client.ts";
-import { findChild, globalFlags } from "./command.ts";
+import { answersTo, findChild, globalFlags } from "./command.ts";
 import type { Command, Completes, FlagSpec, Group } from "./command.ts";
 import type { Io } from "./io.ts";
 import { flagsBelow, takesValue } from "./parse-arguments.ts";
@@ -122,7 +122,7 @@ function readFlag(command: Command, word: string, given: Map<string, string>): F
 }
 
 function specOf(command: Command, name: string, isShort: boolean): FlagSpec | undefined {
-  return [...globalFlags, ...flagsBelow(command)].find((spec) => (isShort ? spec.short : spec.name) === name);
+  return [...globalFlags, ...flagsBelow(command)].find((spec) => answersTo(spec, name, isShort));
 }
 
 /** Flags that may still be given; those of groups only once the command is named. */

@@ -53,7 +53,7 @@ export async function oneNode(client: Client, text: string, doing: string): Prom
     return node;
   }
   const { nodes } = await client.call(ListNodes, {}, doing);
-  const named = nodes.find((node) => node.givenName === text.toLowerCase());
+  const named = nodes.find((node) => node.givenName.toLowerCase() === text.toLowerCase());
   if (named === undefined) {
     throw new CliError(`${doing}: no node has the name ${JSON.stringify(text)}; "nodes list" shows what there is`);
   }

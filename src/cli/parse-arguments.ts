@@ -1,6 +1,6 @@
 // From words to a command with its flags, in the way headscale's users are used to (headscale reference §2.1): global
 // flags anywhere, a command's own flags even before its name.
-import { findChild, globalFlags } from "./command.ts";
+import { answersTo, findChild, globalFlags, isFormer } from "./command.ts";
 import type { Command, FlagSpec, Group } from "./command.ts";
 import { CliError } from "./cli-error.ts";
 import { createFlags } from "./flags.ts";
@@ -66,7 +66,14 @@ export function parseArguments(root: Group, programName: string, words: readonly
   }
   // A group only ever shows its help; flags of the commands in it do no harm.
   const below = command.kind === "group" ? flagsBelow(command) : [];
-  return { command, path, operands, outdated, flags: resolveFlags([...specs, ...below], written) };
+  const all = [...specs, ...below];
+  for (const { name, isShort } of written) {
+    const former = all.find((spec) => isFormer(spec, name, isShort));
+    if (former !== undefined) {
+      outdated.push({ word: isShort ? `-${name}` : `--${name}`, today: `--${former.name}` });
+    }
+  }
+  return { command, path, operands, outdated, flags: resolveFlags(all, written) };
 }
 
 /** Throws CliError naming the flags that a command cannot do without. */
@@ -138,7 +145,7 @@ export function takesValue(command: Command, name: string, isShort: boolean): bo
   if (global !== undefined) {
     return global.type !== "bool";
   }
-  const specs = flagsBelow(command).filter((spec) => (isShort ? spec.short : spec.name) === name);
+  const specs = flagsBelow(command).filter((spec) => answersTo(spec, name, isShort));
   return specs.length === 0 ? command.kind === "group" : specs.some((spec) => spec.type !== "bool");
 }
 
@@ -147,7 +154,7 @@ export function flagsBelow(command: Command): readonly FlagSpec[] {
 }
 
 function findSpec(specs: readonly FlagSpec[], { name, isShort }: WrittenFlag): FlagSpec | undefined {
-  return specs.find((spec) => (isShort ? spec.short : spec.name) === name);
+  return specs.find((spec) => answersTo(spec, name, isShort));
 }
 
 function resolveFlags(specs: readonly FlagSpec[], written: readonly WrittenFlag[]): Flags {

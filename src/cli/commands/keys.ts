@@ -80,26 +80,40 @@ function preAuthKeyTable(run: Invocation, keys: readonly PreAuthKeyValue[]): str
   return renderTable(header, rows, tableStyle(run.io));
 }
 
-/** --id, or the id as an operand. */
-function keyId(run: Invocation): number {
+/** What stands of a key in lists; older headscales wanted the key itself in place of its id. */
+const keyForm = /^hskey-auth-(.{12})-/;
+
+/** --id; or, as an operand, the id or the key. */
+async function keyId(run: Invocation, client: Client, doing: string): Promise<number> {
   const [operand = ""] = run.operands;
   const id = run.flags.number("id", /^\d+$/.test(operand) ? Number(operand) : 0);
-  if (id === 0) {
-    throw new CliError("missing --id parameter: missing parameters");
+  if (id !== 0) {
+    return id;
   }
-  return id;
+  const prefix = keyForm.exec(operand)?.[1];
+  if (prefix === undefined) {
+    const hint = operand === "" ? "" : `; "preauthkeys list" shows the ids of keys`;
+    throw new CliError(`missing --id parameter: missing parameters${hint}`);
+  }
+  run.note(`note: keys are named by their id today: preauthkeys ${doing} --id ID`);
+  const { preAuthKeys } = await client.call(ListPreAuthKeys, {}, "listing preauthkeys");
+  const key = preAuthKeys.find(({ key: shown }) => keyForm.exec(shown)?.[1] === prefix);
+  if (key === undefined) {
+    throw new CliError(`there is no such key; "preauthkeys list" shows which there are`);
+  }
+  return key.id;
 }
 
 export async function expirePreAuthKey(run: Invocation): Promise<void> {
-  const id = keyId(run);
   const client = await run.client();
+  const id = await keyId(run, client, "expire");
   await client.call(ExpirePreAuthKey, { id }, "expiring preauthkey");
   run.answer(plain({}), "Key expired");
 }
 
 export async function deletePreAuthKey(run: Invocation): Promise<void> {
-  const id = keyId(run);
   const client = await run.client();
+  const id = await keyId(run, client, "delete");
   await client.call(DeletePreAuthKey, { id }, "deleting preauthkey");
   run.answer(plain({}), "Key deleted");
 }
