@@ -90,6 +90,8 @@ export interface SimAnswer {
   readonly samples?: readonly string[];
   /** Peers compared. */
   readonly compared?: number;
+  /** Clients whose stream the server ended in the meantime. */
+  readonly cameBack?: number;
   readonly error?: string;
 }
 

@@ -97,6 +97,7 @@ export class SimPool {
       nodeIds,
       differences: answers.reduce((sum, answer) => sum + (answer.differences ?? 0), 0),
       compared: answers.reduce((sum, answer) => sum + (answer.compared ?? 0), 0),
+      cameBack: answers.reduce((sum, answer) => sum + (answer.cameBack ?? 0), 0),
       samples: answers.flatMap((answer) => answer.samples ?? []),
     };
   }

@@ -33,6 +33,7 @@ const labels = {
   stormHealth: { label: "all at once: slowest answer to a health check", unit: "s", mark: 1 },
   stormCommand: { label: "all at once: slowest `hawser health`", unit: "s", mark: 1 },
   stormList: { label: "all at once: slowest `hawser nodes list`", unit: "s", mark: undefined },
+  stormCameBack: { label: "all at once: streams the server ended, opened again", unit: "", mark: undefined },
   stormRss: { label: "all at once: server RSS after it", unit: "MB", mark: undefined },
   restartReady: { label: "killed and started again: until it answers", unit: "s", mark: undefined },
   restartWall: { label: "killed and started again: until the last node is back", unit: "s", mark: undefined },
@@ -104,7 +105,7 @@ async function measure(
   const countsBefore = await server.metrics();
   const answers = watchAnswers(server);
   const stormStart = { at: wallClock(), cpu: server.usage().cpu };
-  const { differences = 0, compared = 0, samples = [], at } = await pool.all({ kind: "reconnect" });
+  const { differences = 0, compared = 0, samples = [], cameBack = 0, at } = await pool.all({ kind: "reconnect" });
   const stormEnd = server.usage();
   const stormCpu = stormEnd.cpu - stormStart.cpu;
   const slowest = await answers.stop();
@@ -144,6 +145,7 @@ async function measure(
       stormHealth: slowest.health,
       stormCommand: slowest.command,
       stormList: slowest.list,
+      stormCameBack: cameBack,
       stormRss: stormEnd.rss / 1e6,
       restartReady: readyMs / 1000,
       restartWall: (backAt - restartedAt) / 1000,
