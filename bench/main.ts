@@ -1,11 +1,13 @@
 // `npm run bench [SCENARIO] [-- --sizes 100,300,1000]`: what the server costs, measured from outside, with simulated
 // clients that speak the real protocol. A table on stdout, everything as JSON in bench/results/.
+import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus, release, totalmem } from "node:os";
+import { cpus, loadavg, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { admin, adminTable } from "./admin.ts";
 import { run as runCrowd } from "./crowd.ts";
+import { allCommands, printMarks } from "./marks.ts";
 import { mesh, meshMarks, type MeshResult } from "./mesh.ts";
 import { inNamespace } from "./namespace.ts";
 import { run as runPeerBytes } from "./peer-bytes.ts";
@@ -29,6 +31,8 @@ const usage = `npm run bench [SCENARIO] [-- --sizes N,N,N]
   crowd   N nodes that see one hub and nothing else (10000): what a session costs by itself
   storm   N nodes that see 300 others each, all back in one moment, and after the server was killed (10000)
   slow-readers  a thousand healthy clients beside N that do not read well (4000)
+  marks   every mark beside what the newest run of its scenario found here
+  all     all scenarios that have marks, one after the other (an hour), then those
   threads the same changes with connections on the main thread, on one edge thread and on two (1000)
 `;
 
@@ -81,6 +85,14 @@ if (values.help) {
   }
 } else if (scenario === "threads") {
   finish("threads", await runThreads({ sizes: (values.sizes ?? "1000").split(",").map(Number), print, say }));
+} else if (scenario === "marks") {
+  process.exitCode = printMarks(resultsFolder(), print) === 0 ? 0 : 1;
+} else if (scenario === "all") {
+  for (const command of allCommands) {
+    say(`\nbench ${command.join(" ")}`);
+    spawnSync(process.execPath, [...process.execArgv, import.meta.filename, ...command], { stdio: "inherit" });
+  }
+  process.exitCode = printMarks(resultsFolder(), print) === 0 ? 0 : 1;
 } else {
   process.stderr.write(`there is no scenario "${scenario}"\n${usage}`);
   process.exitCode = 2;
@@ -115,12 +127,20 @@ async function runSizes(name: string, sizes: string, layoutOf: (nodes: number) =
   process.exitCode = results.some(({ differences }) => differences > 0) ? 1 : 0;
 }
 
-function save(name: string, results: unknown): void {
+function resultsFolder(): string {
   const folder = join(import.meta.dirname, "results");
   mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+function save(name: string, results: unknown): void {
+  const folder = resultsFolder();
   const at = new Date().toISOString();
   const file = join(folder, `${name}-${at.replaceAll(":", "").slice(0, 17)}.json`);
   const machine = { cpu: cpus()[0]?.model, cores: cpus().length, memory: totalmem(), kernel: release() };
-  writeFileSync(file, `${JSON.stringify({ name, at, node: process.version, machine, results }, null, 1)}\n`);
+  writeFileSync(
+    file,
+    `${JSON.stringify({ name, at, node: process.version, machine, load: loadavg(), results }, null, 1)}\n`,
+  );
   process.stderr.write(`written to ${file}\n`);
 }

@@ -163,7 +163,7 @@ async function soak(): Promise<number> {
       `an hour more would add to the heap ${told(heap)}, to resident memory ${told(resident)}: ` +
       `${verdict} (at most ${percent(tolerance)} is allowed)\n`,
   );
-  save({ nodes, minutes, rate, load: loadavg(), rows, differences, compared, heap, resident });
+  save({ nodes, minutes, rate, rows, differences, compared, heap, resident });
   return verdict !== steady || differences > 0 || failed > (joined + left) / 100 ? 1 : 0;
 }
 
@@ -234,6 +234,9 @@ function save(results: object): void {
   const at = new Date().toISOString();
   const file = join(folder, `soak-${at.replaceAll(":", "").slice(0, 17)}.json`);
   const machine = { cpu: cpus()[0]?.model, cores: cpus().length, memory: totalmem(), kernel: release() };
-  writeFileSync(file, `${JSON.stringify({ name: "soak", at, node: process.version, machine, results }, null, 1)}\n`);
+  writeFileSync(
+    file,
+    `${JSON.stringify({ name: "soak", at, node: process.version, machine, load: loadavg(), results }, null, 1)}\n`,
+  );
   process.stderr.write(`written to ${file}\n`);
 }
