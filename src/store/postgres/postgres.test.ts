@@ -64,6 +64,35 @@ if (missing !== undefined) {
     await dropDatabase(target);
   });
 
+  test("a commit of a killed server that the database is still at is waited for", async () => {
+    const target = await freshDatabase();
+    await (await opened(target)).close();
+    const dead = new Client({ ...postgresServer, database: target.database });
+    await dead.connect();
+    await dead.query("BEGIN");
+    await dead.query("SELECT value FROM hawser.counters WHERE name = 'sequence' FOR UPDATE");
+    await dead.query("INSERT INTO hawser.settings (key, value) VALUES ('of the dead', 'kept')");
+    const loading = opened(target).then(async (store) => {
+      const { settings } = await store.load();
+      await store.close();
+      return settings;
+    });
+    const watcher = new Client({ ...postgresServer, database: target.database });
+    await watcher.connect();
+    await until("it waits, or has loaded", async () => {
+      const { rows } = await watcher.query(
+        `SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+         AND (wait_event_type = 'Lock' OR (query ~ 'hawser.api_keys' AND pid <> pg_backend_pid()))`,
+      );
+      return rows.length > 0;
+    });
+    await watcher.end();
+    await dead.query("COMMIT");
+    await dead.end();
+    assert.equal((await loading)["of the dead"], "kept");
+    await dropDatabase(target);
+  });
+
   test("a connection that the database ended is made again, and the lock with it", async () => {
     const target = await freshDatabase();
     const store = await opened(target);

@@ -44,6 +44,9 @@ export async function openPostgresStore(target: PostgresTarget): Promise<Postgre
     if (newer !== undefined) {
       return await refuse(newer);
     }
+    // The last commit of a server that was killed may still be under way, on a connection of its own that the lock says
+    // nothing of. Commits hold this row: once it is ours, what comes of that one is seen by whoever loads.
+    await main.transaction((query) => query("SELECT value FROM hawser.counters WHERE name = 'sequence' FOR UPDATE"));
   } catch (error) {
     await Promise.all([side.close(), main.close()]);
     throw error;
