@@ -70,6 +70,20 @@ test("a rule for a group filled by an identity provider holds for its members", 
   assert.deepEqual(peersOf(engine, web), [2, 3]);
 });
 
+test("a capability for everything ends at nodes: networks and exit nodes behind them are not told for it", () => {
+  const grant = { src: ["ann@"], dst: ["*"] };
+  const capability = { app: { "example.com/cap/x": [{}] } };
+  const engine = engineOf({ grants: [{ ...grant, ...capability }] });
+  assert.deepEqual(peersOf(engine, annPc), [2, 3, 4, 5, 6, 7]);
+  assert.deepEqual(routesTold(engine, annPc, gate), { ifPrimary: [], always: [] });
+  assert.deepEqual(routesTold(engine, annPc, exit), { ifPrimary: [], always: [] });
+  const open = engineOf({ grants: [{ ...grant, ...capability, ip: ["443"] }] });
+  assert.deepEqual(routesTold(open, annPc, gate), { ifPrimary: ["10.1.0.0/16"], always: [] });
+  assert.deepEqual(routesTold(open, annPc, exit), { ifPrimary: [], always: ["0.0.0.0/0", "::/0"] });
+  const network = engineOf({ grants: [{ src: ["ann@"], dst: ["10.1.0.0/16"], ...capability }] });
+  assert.deepEqual(routesTold(network, annPc, gate), { ifPrimary: ["10.1.0.0/16"], always: [] });
+});
+
 test("role autogroups follow the roles of users", () => {
   const engine = engineOf({ acls: [{ action: "accept", src: ["autogroup:admin"], dst: ["tag:web:22"] }] });
   assert.deepEqual(peersOf(engine, web), [1]);

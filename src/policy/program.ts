@@ -75,6 +75,8 @@ export interface Program {
   readonly sourcePrefixes: PrefixIndex;
   readonly reachPrefixes: PrefixIndex;
   readonly anyReaches: Bits;
+  /** Those of them, and of those that open exit nodes, that lead into networks: capabilities alone end at nodes. */
+  readonly networkReaches: Bits;
   readonly exitReaches: Bits;
   /** Destinations with public addresses: an exit node's filter carries them. */
   readonly publicReaches: Bits;
@@ -232,7 +234,8 @@ class Layout {
       sourcePrefixes,
       reachPrefixes,
       anyReaches: bitsOf((reach) => reach.any && reach.via.length === 0),
-      exitReaches: bitsOf((reach) => reach.exit && reach.via.length === 0),
+      networkReaches: bitsOf((reach) => reach.any && reach.via.length === 0 && leadsIntoNetworks(reach)),
+      exitReaches: bitsOf((reach) => reach.exit && reach.via.length === 0 && leadsIntoNetworks(reach)),
       publicReaches: bitsOf(
         (reach) => reach.via.length === 0 && reach.prefixes.some((prefix) => internetSet.overlaps(prefix)),
       ),
@@ -243,6 +246,13 @@ class Layout {
       recorderSources,
     };
   }
+}
+
+/** By ports; or because what lies in the networks is given a capability in return. */
+function leadsIntoNetworks({ rule, self }: Reach): boolean {
+  return rule.units.some(
+    (unit) => unit.self === self && (unit.kind === "ports" || unit.apps.some(({ name }) => companions.has(name))),
+  );
 }
 
 /** Lines for the same source and protocol become one rule, in the place of the first of them. */

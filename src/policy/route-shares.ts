@@ -142,7 +142,7 @@ function comesBefore(x: PolicyNode, y: PolicyNode): boolean {
 
 function routeFacts(program: Program, route: Prefix): RouteFacts {
   const src = emptyBits(program.reaches.length);
-  const dst = program.anyReaches.slice();
+  const dst = program.networkReaches.slice();
   for (const source of program.sources) {
     if (source.postures.length === 0 && (source.any || source.danger || source.addresses.overlaps(route))) {
       program.reachesOfSource[source.id]?.forEach((reach) => setBit(src, reach));
