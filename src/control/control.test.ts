@@ -1,6 +1,8 @@
 // The node-facing edge as a whole, as a client meets it: registration and its refusals, maps, calls back to nodes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { generatePrivateKey, nodeKeyText } from "../wire/keys.ts";
 import type { RegisterResponse } from "../wire/tailcfg.ts";
 import type { NoiseClient } from "./noise-client.test-data.ts";
@@ -122,6 +124,61 @@ test("who learned the link of another machine gets a link of its own and nothing
   const withVictimsKey = await register(thief, registerBody(nodeKey, { Followup: AuthURL }));
   assert.match(withVictimsKey.Error, /another machine/);
   assert.equal(withVictimsKey.Login.LoginName, "");
+});
+
+/** Bytes held, on the heap and beside it, when all that can be collected has been. */
+function held(): number {
+  setFlagsFromString("--expose-gc");
+  const collect: unknown = runInNewContext("gc");
+  assert.ok(typeof collect === "function");
+  collect();
+  collect();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+test("those who wait for a person hold next to nothing, whatever they sent", async (context) => {
+  const rig = await startRig(context);
+  const machine = generatePrivateKey();
+  const opener = await rig.connect(machine);
+  const waiter = await rig.connect(machine);
+  const waits: Promise<unknown>[] = [];
+  const before = held();
+  for (let login = 0; login < 4; login++) {
+    const nodeKey = generatePrivateKey();
+    const { AuthURL } = await register(opener, registerBody(nodeKey));
+    // Some sixty kilobytes that are more than a megabyte once they are read, in a megabyte that is white space.
+    const Hostinfo = { Hostname: "heavy", X: Array.from({ length: 20_000 }, () => ({})) };
+    const body = Buffer.from(JSON.stringify(registerBody(nodeKey, { Followup: AuthURL, Hostinfo })).padEnd(1_000_000));
+    for (let count = 0; count < 4; count++) {
+      const known = rig.counters.requests;
+      waits.push(waiter.request("POST", "/machine/register", body).catch(() => undefined));
+      await rig.settle(() => rig.counters.requests > known);
+    }
+  }
+  const more = held() - before;
+  // Four of these megabytes are the client's own, which shares them among four requests each.
+  assert.ok(more < 10_000_000, `sixteen waits hold ${Math.round(more / 1000)} kB`);
+  waiter.close();
+  await Promise.all(waits);
+});
+
+test("a login that is lost while somebody waits for it is replaced when the client asks again", async (context) => {
+  const rig = await startRig(context);
+  const machine = generatePrivateKey();
+  const nodeKey = generatePrivateKey();
+  const { AuthURL } = await register(await rig.connect(machine), registerBody(nodeKey));
+  rig.clock.advance(14 * 60_000 + 50_000);
+  const client = await rig.connect(machine);
+  const body = registerBody(nodeKey, { Followup: AuthURL });
+  const waiting = register(client, body);
+  await rig.settle(() => rig.counters.requests === 2);
+  rig.clock.advance(20_000);
+  assert.deepEqual(rig.pending.list(), []);
+  assert.equal((await waiting).AuthURL, AuthURL);
+  const fresh = await register(client, body);
+  assert.notEqual(fresh.AuthURL, AuthURL);
+  assert.ok(rig.pending.get(fresh.AuthURL.split("/").at(-1) ?? ""));
 });
 
 test("a follow-up that the client gives up is let go at once", async (context) => {

@@ -48,6 +48,11 @@ type Answer =
   | { readonly kind: "reply"; readonly reply: EdgeReply | undefined }
   | { readonly kind: "stream"; readonly open: (id: RequestId, edge: number) => void };
 
+interface InFlight {
+  controller: AbortController | undefined;
+  cancelled: boolean;
+}
+
 /** Paths that clients know and this server has no use for; they cope with 501. */
 const notServed = new Set([
   "/machine/whoami",
@@ -86,22 +91,23 @@ export function createControlCore(options: ControlCoreOptions): ControlCore {
     }
   });
 
-  async function answer(call: MachineCall): Promise<Answer> {
+  /** Whoever waits for the answer holds what was read of the body, not the body. */
+  function answer(call: MachineCall, body: Uint8Array): Answer | Promise<Answer> {
     switch (call.path) {
       case "/machine/register": {
         if (call.method !== "POST") {
           return replyWith(methodNotAllowed("POST"));
         }
-        const request = decodeRegisterRequest(call.body);
+        const request = decodeRegisterRequest(body);
         return request.ok
-          ? replyWith(await register(registerRoom, call, request.value))
+          ? register(registerRoom, call, request.value).then(replyWith)
           : replyWith(badRequest(call, request.error));
       }
       case "/machine/map": {
         if (call.method !== "POST") {
           return replyWith(methodNotAllowed("POST"));
         }
-        const request = decodeMapRequest(call.body);
+        const request = decodeMapRequest(body);
         if (!request.ok) {
           return replyWith(badRequest(call, request.error));
         }
@@ -118,13 +124,13 @@ export function createControlCore(options: ControlCoreOptions): ControlCore {
         };
       }
       case answerPath:
-        return replyWith(calls.answer(call));
+        return replyWith(calls.answer(call, body));
       case "/machine/update-health":
         // Nothing is done with it; a 2xx keeps old clients from repeating it.
         return replyWith(emptyReply(204, false));
       default:
         if (call.path.startsWith("/machine/ssh/action/")) {
-          return replyWith(await sshAction(sshRoom, call));
+          return sshAction(sshRoom, call).then(replyWith);
         }
         if (
           notServed.has(call.path) ||
@@ -147,45 +153,49 @@ export function createControlCore(options: ControlCoreOptions): ControlCore {
   function attach(link: EdgeLink): EdgeEvents {
     const edge = hub.attach(link);
     links[edge] = link;
-    const inFlight = new Map<RequestId, { controller: AbortController | undefined; cancelled: boolean }>();
+    const inFlight = new Map<RequestId, InFlight>();
 
-    async function serve(request: EdgeRequest): Promise<void> {
-      const state = { controller: undefined as AbortController | undefined, cancelled: false };
-      inFlight.set(request.id, state);
+    /** Not async: its frame would hold the request, and with it the body, for as long as the answer takes. */
+    function begin(request: EdgeRequest, state: InFlight): Promise<Answer> {
+      const signal = (): AbortSignal => {
+        state.controller ??= new AbortController();
+        if (state.cancelled) {
+          state.controller.abort();
+        }
+        return state.controller.signal;
+      };
+      return Promise.try(answer, callOf(request, signal), request.body);
+    }
+
+    async function serve(id: RequestId, path: string, state: InFlight, answering: Promise<Answer>): Promise<void> {
       let outcome: Answer;
       try {
-        outcome = await answer(
-          callOf(request, () => {
-            state.controller ??= new AbortController();
-            if (state.cancelled) {
-              state.controller.abort();
-            }
-            return state.controller.signal;
-          }),
-        );
+        outcome = await answering;
       } catch (error) {
-        log.error({ path: request.path, error: describe(error) }, "a request failed by a fault of the server");
+        log.error({ path, error: describe(error) }, "a request failed by a fault of the server");
         outcome = replyWith(textReply(500, "internal error"));
       }
-      inFlight.delete(request.id);
+      inFlight.delete(id);
       if (state.cancelled) {
         return;
       }
       if (outcome.kind === "stream") {
-        outcome.open(request.id, edge);
+        outcome.open(id, edge);
         return;
       }
       const reply = outcome.reply ?? textReply(500, "internal error");
       if (reply.status >= 400) {
         counters.requestsRefused++;
       }
-      link.reply(request.id, reply);
+      link.reply(id, reply);
     }
 
     return {
       request(request) {
         counters.requests++;
-        void serve(request);
+        const state: InFlight = { controller: undefined, cancelled: false };
+        inFlight.set(request.id, state);
+        void serve(request.id, request.path, state, begin(request, state));
       },
       cancelled(id) {
         const state = inFlight.get(id);
@@ -223,7 +233,6 @@ function callOf(request: EdgeRequest, signal: () => AbortSignal): MachineCall {
     method: request.method,
     path: mark === -1 ? request.path : request.path.slice(0, mark),
     query: new URLSearchParams(mark === -1 ? "" : request.path.slice(mark + 1)),
-    body: request.body,
     signal,
   };
 }

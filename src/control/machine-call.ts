@@ -1,4 +1,5 @@
-// One request of a machine, as the handlers see it.
+// One request of a machine, as the handlers see it. Its body is not here: handlers that wait hold on to the call, and a
+// body may be a megabyte of anybody's.
 import type { MachineKey } from "../wire/ids.ts";
 
 export interface MachineCall {
@@ -10,7 +11,6 @@ export interface MachineCall {
   /** Without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
-  readonly body: Uint8Array;
   /** Fires when the client gave up; made on first use. */
   signal(): AbortSignal;
 }

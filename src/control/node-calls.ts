@@ -45,7 +45,7 @@ export interface NodeCalls {
     { readonly ok: true; readonly elapsedMs: number } | { readonly ok: false; readonly failure: NodeCallFailure }
   >;
   /** The node's answer: /machine/ping-response?id=… */
-  answer(call: MachineCall): EdgeReply;
+  answer(call: MachineCall, body: Uint8Array): EdgeReply;
 }
 
 /** Where answers go. */
@@ -139,7 +139,7 @@ export function createNodeCalls(room: NodeCallsRoom): NodeCalls {
       }
       return { ok: true, elapsedMs: clock.now() - askedAt };
     },
-    answer(call) {
+    answer(call, body) {
       const id = call.query.get("id");
       if (id === null || id === "") {
         return textReply(400, "id must be set");
@@ -148,7 +148,7 @@ export function createNodeCalls(room: NodeCallsRoom): NodeCalls {
       if (question === undefined || room.tailnet.node(question.node)?.machineKey !== call.machineKey) {
         return textReply(404, "unknown id");
       }
-      question.finish(call.body);
+      question.finish(body);
       return emptyReply(200, true);
     },
   };

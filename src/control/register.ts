@@ -3,8 +3,7 @@
 // and changes nothing the second time. The order of the questions decides security: the Noise session's machine key is
 // the identity, and nothing is said about a node that belongs to another one.
 import type { Clock } from "../identity/clock.ts";
-import type { Pending, WaitOutcome } from "../identity/pending.ts";
-import { parseAuthId } from "../identity/pending.ts";
+import { type AuthId, parseAuthId, type Pending } from "../identity/pending.ts";
 import type { Actor, Registration, Result, Tailnet } from "../tailnet/contract.ts";
 import type { Node, User } from "../tailnet/model.ts";
 import { taggedDevicesUserId } from "../wire/ids.ts";
@@ -88,30 +87,23 @@ async function join(
       return refused(room, call, request, "node key already in use by another machine");
     }
   }
-  if (request.Followup !== "") {
-    const outcome = await followUp(room, call, request);
+  // The URL is opaque to the client, so what stands before the id need not be what it once was.
+  const id = parseAuthId(request.Followup.slice(request.Followup.lastIndexOf("/") + 1));
+  if (id !== undefined) {
+    const outcome = room.pending.look(id, call.machineKey);
     switch (outcome.kind) {
       case "approved":
         if (outcome.node.nodeKey === request.NodeKey) {
-          room.counters.registrations++;
-          room.log.info(
-            {
-              node: outcome.node.id,
-              name: outcome.node.givenName,
-              machine: shortKey(call.machineKey),
-              from: call.source,
-            },
-            "node joined after approval",
-          );
-          return accepted(room, outcome.node);
+          return approved(room, call, outcome.node);
         }
         break;
       case "rejected":
-        return refused(room, call, request, outcome.text ?? "registration was rejected by an administrator");
-      case "timeout":
-        return jsonReply(response({ AuthURL: request.Followup }), expired !== undefined);
-      case "aborted":
-        return undefined;
+        return refused(room, call, request, outcome.text ?? rejection);
+      case "undecided": {
+        const { NodeKey, Followup } = request;
+        const { Hostname = "" } = request.Hostinfo;
+        return waitForDecision(room, call, id, { NodeKey, Followup, Hostinfo: { Hostname } }, expired !== undefined);
+      }
       case "unknown":
         // Forgotten or never given out: the client gets a fresh link instead of an error that nobody can act on.
         break;
@@ -123,12 +115,45 @@ async function join(
   return openLogin(room, call, request);
 }
 
-function followUp(room: RegisterRoom, call: MachineCall, request: RegisterRequest): Promise<WaitOutcome> {
-  // The URL is opaque to the client, so what stands before the id need not be what it once was.
-  const id = parseAuthId(request.Followup.slice(request.Followup.lastIndexOf("/") + 1));
-  return id === undefined
-    ? Promise.resolve({ kind: "unknown" })
-    : room.pending.wait(id, call.machineKey, call.signal(), followupHoldMs);
+/** Of a request as much as the answers need. */
+type Asked = Pick<RegisterRequest, "NodeKey" | "Followup"> & { readonly Hostinfo: { readonly Hostname?: string } };
+
+const rejection = "registration was rejected by an administrator";
+
+/** Anybody may wait here for minutes, so nothing is held meanwhile but what the answer needs. */
+async function waitForDecision(
+  room: RegisterRoom,
+  call: MachineCall,
+  id: AuthId,
+  asked: Asked,
+  known: boolean,
+): Promise<EdgeReply | undefined> {
+  const outcome = await room.pending.wait(id, call.machineKey, call.signal(), followupHoldMs);
+  switch (outcome.kind) {
+    case "approved":
+      if (outcome.node.nodeKey === asked.NodeKey) {
+        return approved(room, call, outcome.node);
+      }
+      break;
+    case "rejected":
+      return refused(room, call, asked, outcome.text ?? rejection);
+    case "aborted":
+      return undefined;
+    case "timeout":
+    case "unknown":
+      break;
+  }
+  // The client asks again, with all that it has to say; a link that is lost is replaced then.
+  return jsonReply(response({ AuthURL: asked.Followup }), known);
+}
+
+function approved(room: RegisterRoom, call: MachineCall, node: Node): EdgeReply {
+  room.counters.registrations++;
+  room.log.info(
+    { node: node.id, name: node.givenName, machine: shortKey(call.machineKey), from: call.source },
+    "node joined after approval",
+  );
+  return accepted(room, node);
 }
 
 async function joinWithKey(
@@ -221,7 +246,7 @@ function slowDown(room: RegisterRoom, call: MachineCall, request: RegisterReques
   return { ...textReply(429, text), headers: [["retry-after", String(Math.max(1, Math.ceil(waitMs / 1000)))]] };
 }
 
-function refused(room: RegisterRoom, call: MachineCall, request: RegisterRequest, reason: string): EdgeReply {
+function refused(room: RegisterRoom, call: MachineCall, request: Omit<Asked, "Followup">, reason: string): EdgeReply {
   room.counters.registrationsRefused++;
   room.log[levelOf(room, call, reason)](
     {

@@ -24,7 +24,7 @@ function registration(machineName: string, keyName = "1"): Registration {
 /** Settlements carry the node through; nothing looks into it. */
 const node = { id: 7 } as unknown as Node;
 
-function room(options: { capacity?: number; perMachine?: number } = {}) {
+function room(options: { capacity?: number; perMachine?: number; capacityBytes?: number } = {}) {
   const clock = createManualClock();
   let count = 0;
   const randomBytes = (length: number): Uint8Array =>
@@ -153,4 +153,54 @@ test("a machine that keeps inventing node keys displaces only itself", () => {
   }
   assert.equal(pending.list().length, 9);
   assert.ok(pending.get(other));
+});
+
+test("of many who wait for one login the last few do, and the others are sent round again", async () => {
+  const { clock, pending } = room();
+  const id = pending.open(registration("a"), "");
+  const outcomes: string[] = [];
+  const waits = Array.from({ length: 10 }, async (_, index) => {
+    const { kind } = await pending.wait(id, machine("a"), never, 60_000);
+    outcomes.push(`${index} ${kind}`);
+  });
+  await Promise.all(waits.slice(0, 6));
+  assert.deepEqual(outcomes, ["0 timeout", "1 timeout", "2 timeout", "3 timeout", "4 timeout", "5 timeout"]);
+  assert.equal(clock.timers, 4);
+  pending.settle(id, { kind: "rejected" });
+  await Promise.all(waits);
+  assert.deepEqual(outcomes.slice(6), ["6 rejected", "7 rejected", "8 rejected", "9 rejected"]);
+});
+
+/** Little on the wire, much in memory. */
+function heavy(name: string): Registration {
+  const X = Array.from({ length: 20_000 }, () => ({}));
+  return { ...registration(name), hostinfo: { extra: { X } } };
+}
+
+test("heavy logins push out their own kind before they fill the memory, wherever they come from", () => {
+  const { pending } = room({ capacityBytes: 4 * 1024 * 1024 });
+  const honest = Array.from({ length: 100 }, (_, index) => {
+    const hostinfo = { Hostname: `laptop-${index}`, OS: "linux", OSVersion: "6.1", GoArch: "amd64" };
+    return pending.open({ ...registration(`honest ${index}`), hostinfo }, `198.51.100.${index}`);
+  });
+  for (let index = 0; index < 60; index++) {
+    pending.open(heavy(`flood ${index}`), index % 2 === 0 ? "203.0.113.1" : `2001:db8:${index}::/64`);
+  }
+  assert.ok(pending.list().length < 104, `${pending.list().length} entries`);
+  for (const id of honest) {
+    assert.ok(pending.get(id), "an honest login survives the flood");
+  }
+});
+
+test("a login that becomes heavy when it is asked for again counts as what it has become", () => {
+  const { pending } = room({ capacityBytes: 4 * 1024 * 1024 });
+  const honest = pending.open(registration("honest"), "198.51.100.1");
+  for (let index = 0; index < 20; index++) {
+    pending.open(registration(`flood ${index}`), "203.0.113.1");
+  }
+  for (let index = 0; index < 20; index++) {
+    pending.open(heavy(`flood ${index}`), "203.0.113.1");
+  }
+  assert.ok(pending.list().length < 21);
+  assert.ok(pending.get(honest));
 });

@@ -5,6 +5,7 @@ import type { Node } from "../tailnet/model.ts";
 import type { Registration } from "../tailnet/contract.ts";
 import type { MachineKey, NodeId } from "../wire/ids.ts";
 import type { Clock } from "./clock.ts";
+import { weightOf } from "./weight.ts";
 
 declare const authIdBrand: unique symbol;
 /** `hskey-authreq-` and 24 characters of URL-safe base64 (18 random bytes). */
@@ -67,7 +68,9 @@ export interface Pending {
   list(): readonly PendingEntry[];
   /** Decides an entry and wakes who waits for it; false when there is none undecided. The decision stays readable to `wait` until the entry's time is over. */
   settle(id: string, settlement: Settlement): boolean;
-  /** Waits for the decision on a registration of this machine. */
+  /** The decision on a registration of this machine, or that there is none yet. */
+  look(id: string, machineKey: MachineKey): Settlement | { readonly kind: "unknown" } | { readonly kind: "undecided" };
+  /** Waits for it. Of many who wait for one entry the last few do; the others are told that their time is over. */
   wait(id: string, machineKey: MachineKey, signal: AbortSignal, timeoutMs: number): Promise<WaitOutcome>;
   /** Waits for the decision on exactly this SSH check; an id that was given for another one is unknown here. */
   waitCheck(id: string, check: SshCheck, signal: AbortSignal, timeoutMs: number): Promise<WaitOutcome>;
@@ -80,12 +83,18 @@ export interface PendingOptions {
   readonly capacity?: number;
   /** Undecided registrations of one machine key; 8. */
   readonly perMachine?: number;
+  /** What all entries together may weigh, as bytes of the heap; 32 MiB. */
+  readonly capacityBytes?: number;
   /** Milliseconds an entry lives; 15 minutes. */
   readonly ttlMs?: number;
 }
 
+/** A machine waits once for its login; a connection that broke may leave another one behind. */
+const waitersPerEntry = 4;
+
 interface Slot {
   entry: PendingEntry;
+  weight: number;
   settlement: Settlement | undefined;
   /** What makes a second request the same as the first. */
   readonly sameness: string;
@@ -97,6 +106,7 @@ interface Slot {
 export function createPending(options: PendingOptions): Pending {
   const { clock, randomBytes } = options;
   const capacity = options.capacity ?? 1024;
+  const capacityBytes = options.capacityBytes ?? 32 * 1024 * 1024;
   const perMachine = options.perMachine ?? 8;
   const ttlMs = options.ttlMs ?? 15 * 60_000;
   // In order of expiry: a refreshed slot moves to the end.
@@ -104,10 +114,12 @@ export function createPending(options: PendingOptions): Pending {
   const bySameness = new Map<string, string>();
   const bySource = new Map<string, Set<string>>();
   const byAsker = new Map<string, Set<string>>();
+  let weight = 0;
 
   function drop(slot: Slot): void {
     const id = slot.entry.id;
     slots.delete(id);
+    weight -= slot.weight;
     if (bySameness.get(slot.sameness) === id) {
       bySameness.delete(slot.sameness);
     }
@@ -152,16 +164,37 @@ export function createPending(options: PendingOptions): Pending {
       dropLeastMissed(own);
     }
     while (slots.size >= capacity) {
-      let greediest: ReadonlySet<string> = new Set();
-      let most = 0;
-      for (const ids of bySource.values()) {
-        if (ids.size > most) {
-          most = ids.size;
-          greediest = ids;
-        }
-      }
-      dropLeastMissed(greediest);
+      dropLeastMissed(greediest((ids) => ids.size));
     }
+  }
+
+  /** Few entries can be as heavy as many. */
+  function shedWeight(): void {
+    for (let excess = weight - capacityBytes; excess > 0; excess = weight - capacityBytes) {
+      dropLeastMissed(greediest(weightOfAll));
+    }
+  }
+
+  function weightOfAll(ids: ReadonlySet<string>): number {
+    let sum = 0;
+    for (const id of ids) {
+      sum += slots.get(id)?.weight ?? 0;
+    }
+    return sum;
+  }
+
+  /** The entries of the source that takes most. */
+  function greediest(measure: (ids: ReadonlySet<string>) => number): ReadonlySet<string> {
+    let found: ReadonlySet<string> = new Set();
+    let most = 0;
+    for (const ids of bySource.values()) {
+      const taken = measure(ids);
+      if (taken > most) {
+        most = taken;
+        found = ids;
+      }
+    }
+    return found;
   }
 
   function dropLeastMissed(ids: Iterable<string>): void {
@@ -180,6 +213,7 @@ export function createPending(options: PendingOptions): Pending {
   function openSlot(body: Body, sameness: string, asker: string, source: string, id = randomId()): AuthId {
     dropExpired();
     const now = clock.now();
+    const bodyWeight = weightOf(body);
     const known = slots.get(bySameness.get(sameness) ?? "");
     if (known !== undefined && known.settlement === undefined) {
       const knownId = known.entry.id;
@@ -192,11 +226,15 @@ export function createPending(options: PendingOptions): Pending {
       };
       slots.delete(knownId);
       slots.set(knownId, known);
+      weight += bodyWeight - known.weight;
+      known.weight = bodyWeight;
+      shedWeight();
       return knownId;
     }
     makeRoom(asker);
     slots.set(id, {
       entry: { ...body, id, source, createdAt: now, expiresAt: now + ttlMs },
+      weight: bodyWeight,
       settlement: undefined,
       sameness,
       asker,
@@ -205,6 +243,8 @@ export function createPending(options: PendingOptions): Pending {
     bySameness.set(sameness, id);
     addTo(bySource, source, id);
     addTo(byAsker, asker, id);
+    weight += bodyWeight;
+    shedWeight();
     return id;
   }
 
@@ -226,12 +266,23 @@ export function createPending(options: PendingOptions): Pending {
       const cancel = clock.after(timeoutMs, () => finish({ kind: "timeout" }));
       signal.addEventListener("abort", abort, { once: true });
       slot.waiters.add(finish);
+      const [longest] = slot.waiters;
+      if (slot.waiters.size > waitersPerEntry) {
+        longest?.({ kind: "timeout" });
+      }
     });
   }
 
   function live(id: string): Slot | undefined {
     dropExpired();
     return slots.get(id);
+  }
+
+  /** The registration, if it is this machine's. */
+  function registrationOf(id: string, machineKey: MachineKey): Slot | undefined {
+    const slot = live(id);
+    const entry = slot?.entry;
+    return entry?.kind === "register" && entry.registration.machineKey === machineKey ? slot : undefined;
   }
 
   const unknown: Promise<WaitOutcome> = Promise.resolve({ kind: "unknown" });
@@ -273,13 +324,13 @@ export function createPending(options: PendingOptions): Pending {
       wake(slot, settlement);
       return true;
     },
+    look(id, machineKey) {
+      const slot = registrationOf(id, machineKey);
+      return slot === undefined ? { kind: "unknown" } : (slot.settlement ?? { kind: "undecided" });
+    },
     wait(id, machineKey, signal, timeoutMs) {
-      const slot = live(id);
-      const entry = slot?.entry;
-      if (slot === undefined || entry?.kind !== "register" || entry.registration.machineKey !== machineKey) {
-        return unknown;
-      }
-      return waitFor(slot, signal, timeoutMs);
+      const slot = registrationOf(id, machineKey);
+      return slot === undefined ? unknown : waitFor(slot, signal, timeoutMs);
     },
     waitCheck(id, check, signal, timeoutMs) {
       const slot = live(id);
