@@ -1,5 +1,6 @@
 // The victim of kill-nine.test.ts: registers nodes with single-use keys over a database as fast as it can, several at
 // once, and prints each acknowledgement. Arguments: "sqlite" or "postgres", path or name of the database, round.
+import { randomBytes } from "node:crypto";
 import { writeSync } from "node:fs";
 import { createAllowAll } from "../src/policy/allow-all.ts";
 import { postgresTarget } from "../src/store/postgres/scratch.test-data.ts";
@@ -25,7 +26,8 @@ async function opened(): Promise<Store> {
 const tailnet = await createTailnet({
   store: await opened(),
   now: () => Date.now(),
-  secrets: seededSecrets(Date.now() % 100_000),
+  // Each round's child makes its own, on one database.
+  secrets: { ...seededSecrets(0), randomBytes },
   prefixV4: prefix("100.64.0.0/10"),
   prefixV6: prefix("fd7a:115c:a1e0::/48"),
   allocation: "sequential",

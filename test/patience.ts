@@ -67,7 +67,7 @@ export async function until(
       await turn();
     } else {
       assert.ok(watch.seconds() < seconds, `not within ${seconds} s: ${what}`);
-      await sleep(5);
+      await sleep(Math.min(5 + (looks - hastyLooks) / 10, 50));
     }
   }
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { controlWorld } from "./control-world.ts";
-import { until } from "./patience.ts";
+import { generousSeconds, until } from "./patience.ts";
 
 test("a node is asked over its map stream and answers over Noise", async (context) => {
   const world = await controlWorld(context);
@@ -30,7 +30,7 @@ test("a probe tells a live stream, and one whose client has gone silent", async 
   const sim = await world.join();
   const id = sim.netmap.self?.ID;
   assert.ok(id !== undefined);
-  const alive = await world.server.calls.probe(id, 5000);
+  const alive = await world.server.calls.probe(id, generousSeconds * 1000);
   assert.ok(alive.ok);
   (await sim.connect()).pause();
   assert.deepEqual(await world.server.calls.probe(id, 300), { ok: false, failure: "timeout" });

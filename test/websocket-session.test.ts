@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { controlWorld } from "./control-world.ts";
-import { until } from "./patience.ts";
+import { generousSeconds, until } from "./patience.ts";
 
 for (const tls of [false, true]) {
   test(`a browser's client lives a whole session over ${tls ? "wss" : "ws"}`, async (context) => {
@@ -31,7 +31,7 @@ for (const tls of [false, true]) {
     assert.ok(netmap.applied > before);
 
     // The server asks it over the stream, and it answers on the same connection.
-    const probe = await world.server.calls.probe(own, 5000);
+    const probe = await world.server.calls.probe(own, generousSeconds * 1000);
     assert.ok(probe.ok);
 
     // A third node comes and goes.
