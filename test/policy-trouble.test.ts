@@ -55,3 +55,23 @@ test("health, policy get, policy history and /health say that a policy file is n
   assert.deepEqual(await notes(), ["", "", ""]);
   assert.deepEqual(await health(), [200, "pass"]);
 });
+
+test("a policy file that becomes empty opens nothing, neither now nor after a restart; an empty policy in it does", async (context) => {
+  const world = await programWorld(context);
+  const path = join(world.folder, "policy.hujson");
+  appendFileSync(join(world.folder, "config.yaml"), `policy: { mode: file, path: ${path} }\n`);
+  writeFileSync(path, good);
+  const server = await world.start();
+  writeFileSync(path, "");
+  await until("the file is looked at", () => /the policy file is empty, the last good policy/.test(server.said()));
+  const inForce = async (): Promise<unknown> =>
+    ((await world.json("policy", "history")) as readonly Readonly<Record<string, unknown>>[])[0]?.["policy"];
+  assert.equal(await inForce(), good);
+  await server.stop();
+
+  const again = await world.start();
+  assert.match(again.said(), /the policy file is empty, the last good policy/);
+  writeFileSync(path, "{}");
+  await until("the file is read", () => /policy loaded/.test(again.said()));
+  assert.equal(await inForce(), "{}");
+});

@@ -75,6 +75,11 @@ export async function startPolicyPart(options: {
       problem = undefined;
       return;
     }
+    if (path !== "" && isBlank(text) && !isBlank(tailnet.policyVersion?.text ?? "")) {
+      problem = `the policy file is empty, ${inForce()}; {} in it lets everybody reach everybody`;
+      log.error({ path }, problem);
+      return;
+    }
     const outcome = await tailnet.setPolicy(theFile, text);
     if (outcome.ok) {
       problem = undefined;
@@ -108,6 +113,11 @@ export async function startPolicyPart(options: {
     problem: () => problem ?? tailnet.policyProblem,
     close: stop,
   };
+}
+
+/** So files are for a moment while they are written, and for longer on a full disk: nothing that anybody decided. */
+function isBlank(text: string): boolean {
+  return text.trim() === "";
 }
 
 /** Undefined when no file is configured: everybody may reach everybody. */
