@@ -10,15 +10,17 @@ import { lockData } from "../store/data-lock.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import type { ConvertTools, TagJudge } from "../store/takeover/convert.ts";
 import type { TakeoverOutcome } from "../store/takeover/summary.ts";
+import { needsWriting } from "../store/takeover/sqlite-files.ts";
 import { dryRunSqlite, takeOverSqlite } from "../store/takeover/takeover-sqlite.ts";
 import { undoSqliteTakeover } from "../store/takeover/undo-sqlite.ts";
 import { policyUserOf } from "../tailnet/derive.ts";
 import type { Actor } from "../tailnet/contract.ts";
-import type { AuditEntry } from "../tailnet/store.ts";
+import type { AuditEntry, Store } from "../tailnet/store.ts";
 import { readHostinfo } from "../wire/hostinfo-decode.ts";
 import { decodeDocument } from "../wire/json-fields.ts";
 import type { Hostinfo } from "../wire/tailcfg.ts";
 import { databaseEntry, localOperator, startingServer } from "./operator.ts";
+import { faultText } from "./startup.ts";
 
 /** What of the configuration decides a takeover. */
 export type TakeoverConfig = Pick<Config, "database" | "policy" | "serverUrl">;
@@ -27,31 +29,19 @@ export type TakeoverConfig = Pick<Config, "database" | "policy" | "serverUrl">;
 export async function takeOver(config: TakeoverConfig, actor: Actor = startingServer): Promise<TakeoverOutcome> {
   const { database } = config;
   const tools: ConvertTools = { ...toolsFor(config), note: (done) => takeoverEntry(actor, database, done) };
-  if (database.type === "postgres") {
-    const { takeOverPostgres } = await import("../store/takeover/takeover-postgres.ts");
-    return takeOverPostgres(postgresTarget(database), tools);
-  }
-  try {
-    return await takeOverSqlite({
-      path: database.path,
-      tools,
-      openStore: (path) => openSqliteStore({ path }),
-      now: Date.now(),
-    });
-  } catch (error) {
-    if (!isFull(error)) {
-      throw error;
+  return orWhyNot(database, async () => {
+    if (database.type === "postgres") {
+      const { takeOverPostgres } = await import("../store/takeover/takeover-postgres.ts");
+      return takeOverPostgres(postgresTarget(database), tools);
     }
-    return {
-      kind: "refused",
-      reason: `there is no room beside ${database.path} for a copy of headscale's database and for Hawser's (about twice its size); headscale's was left as it was`,
-    };
-  }
+    const openStore = (path: string): Promise<Store> => openSqliteStore({ path });
+    return takeOverSqlite({ path: database.path, tools, openStore, now: Date.now() });
+  });
 }
 
 /** The command line's takeover: with the server away. */
 export async function takeOverAlone(config: TakeoverConfig): Promise<TakeoverOutcome> {
-  return alone(config.database, () => takeOver(config, localOperator()));
+  return orWhyNot(config.database, () => alone(config.database, () => takeOver(config, localOperator())));
 }
 
 type Noted = Parameters<NonNullable<ConvertTools["note"]>>[0];
@@ -93,6 +83,47 @@ async function alone<Answer>(
   }
 }
 
+/** What the system or the database has against it, in words for whoever runs the server. */
+async function orWhyNot<Answer>(
+  database: DatabaseConfig,
+  work: () => Promise<Answer>,
+): Promise<Answer | { readonly kind: "refused"; readonly reason: string }> {
+  try {
+    return await work();
+  } catch (error) {
+    const fault = faultOf(error);
+    if (fault === undefined) {
+      throw error;
+    }
+    const reason =
+      database.type === "sqlite"
+        ? fileFault(error, fault, database.path)
+        : `the database ${database.name} at ${database.host} cannot be used: ${fault}`;
+    return { kind: "refused", reason };
+  }
+}
+
+/** Only what came from outside has a code; all else that is thrown is a bug. */
+function faultOf(error: unknown): string | undefined {
+  if (!(error instanceof Error && "code" in error && typeof error.code === "string")) {
+    return undefined;
+  }
+  // Several addresses of one host failed: each of them says why.
+  return error instanceof AggregateError
+    ? error.errors.map((one: unknown) => faultText(one)).join("; ")
+    : error.message;
+}
+
+function fileFault(error: unknown, fault: string, path: string): string {
+  if (isFull(error)) {
+    return `there is no room beside ${path} for a copy of headscale's database and for Hawser's (about twice its size); headscale's was left as it was`;
+  }
+  const forbidden = needsWriting(error) || /^E(?:ACCES|PERM|ROFS):/.test(fault);
+  return forbidden
+    ? `this user must be able to read and to write ${path} and its folder (${fault}); nothing was changed`
+    : `${path} cannot be used: ${fault}`;
+}
+
 /** SQLITE_FULL, with or without an extended code, or the file system's own word for it. */
 function isFull(error: unknown): boolean {
   if (!(error instanceof Error)) {
@@ -105,11 +136,13 @@ function isFull(error: unknown): boolean {
 /** The report of a takeover that does not happen. */
 export async function dryRunTakeover(config: TakeoverConfig): Promise<TakeoverOutcome> {
   const { database } = config;
-  if (database.type === "postgres") {
-    const { dryRunPostgres } = await import("../store/takeover/takeover-postgres.ts");
-    return dryRunPostgres(postgresTarget(database), toolsFor(config));
-  }
-  return dryRunSqlite(database.path, toolsFor(config));
+  return orWhyNot(database, async () => {
+    if (database.type === "postgres") {
+      const { dryRunPostgres } = await import("../store/takeover/takeover-postgres.ts");
+      return dryRunPostgres(postgresTarget(database), toolsFor(config));
+    }
+    return dryRunSqlite(database.path, toolsFor(config));
+  });
 }
 
 export type Undoing =
@@ -118,7 +151,11 @@ export type Undoing =
   | { readonly kind: "nothing-to-do" }
   | { readonly kind: "refused"; readonly reason: string };
 
-export async function undoTakeover(config: DatabaseConfig): Promise<Undoing> {
+export function undoTakeover(config: DatabaseConfig): Promise<Undoing> {
+  return orWhyNot(config, () => undo(config));
+}
+
+async function undo(config: DatabaseConfig): Promise<Undoing> {
   if (config.type === "postgres") {
     const { undoPostgresTakeover } = await import("../store/takeover/takeover-postgres.ts");
     const undone = await undoPostgresTakeover(postgresTarget(config), Date.now(), (kept) => undoEntry(config, kept));

@@ -1,6 +1,17 @@
 // Database files as a takeover and the way back handle them: copied whole, private to their owner, durable on disk
 // before anything depends on them.
-import { chmodSync, chownSync, closeSync, existsSync, fsyncSync, openSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { basename, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 /** A copy of the database as of now, with what is still in its WAL; a file that is there already is replaced. */
@@ -17,6 +28,18 @@ export function copyDatabase(from: string, to: string): void {
   }
   ownLike(from, to);
   syncFile(to);
+}
+
+/** The files as they lie there, for a user who may not write beside them; answers with the copy's path. */
+export function copyFiles(from: string, folder: string): string {
+  const to = join(folder, basename(from));
+  for (const suffix of ["", "-wal", "-journal"]) {
+    if (existsSync(from + suffix)) {
+      copyFileSync(from + suffix, to + suffix);
+      chmodSync(to + suffix, 0o600);
+    }
+  }
+  return to;
 }
 
 /** Folds the WAL into the file, which succeeds only when no other connection has it open. */
@@ -42,6 +65,11 @@ function isBusy(error: unknown): boolean {
 /** SQLITE_READONLY: a read-only connection met a journal, or a write-ahead log, that has to be recovered first. */
 export function isLeftHalfWritten(error: unknown): boolean {
   return primaryCode(error) === 8;
+}
+
+/** SQLITE_READONLY or SQLITE_CANTOPEN: reading takes writing (beside the file, mostly), and this user may not. */
+export function needsWriting(error: unknown): boolean {
+  return [8, 14].includes(primaryCode(error));
 }
 
 /** SQLITE_CORRUPT or SQLITE_NOTADB. */

@@ -1,14 +1,25 @@
 // Takes a headscale SQLite database over in place. The old file is copied aside first (consistent, WAL included), the
 // new database is built beside it in one commit and then renamed over it: killed at any instant, the path holds either
 // headscale's database or Hawser's, whole.
-import { existsSync, realpathSync, renameSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { existsSync, mkdtempSync, realpathSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
 import type { Store } from "../../tailnet/store.ts";
 import { convert } from "./convert.ts";
 import type { Conversion, ConvertTools } from "./convert.ts";
 import type { LegacyVersion } from "./legacy-version.ts";
 import { holderOf } from "./open-elsewhere.ts";
-import { copyDatabase, foldLog, ownLike, removeDatabase, stamped, syncFile, syncFolder } from "./sqlite-files.ts";
+import {
+  copyDatabase,
+  copyFiles,
+  foldLog,
+  needsWriting,
+  ownLike,
+  removeDatabase,
+  stamped,
+  syncFile,
+  syncFolder,
+} from "./sqlite-files.ts";
 import { readSqlite, recogniseSqlite } from "./sqlite-source.ts";
 import { summarise } from "./summary.ts";
 import type { TakeoverOutcome } from "./summary.ts";
@@ -25,6 +36,23 @@ export interface SqliteTakeover {
 
 /** The report alone; the database is only read. */
 export function dryRunSqlite(path: string, tools: ConvertTools): TakeoverOutcome {
+  try {
+    return dryRun(path, tools);
+  } catch (error) {
+    if (!needsWriting(error)) {
+      throw error;
+    }
+    // A log that must be read or a transaction that must be rolled back, where this user may only look.
+    const folder = mkdtempSync(join(tmpdir(), "hawser-takeover-"));
+    try {
+      return dryRun(copyFiles(realpathSync(path), folder), tools);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+}
+
+function dryRun(path: string, tools: ConvertTools): TakeoverOutcome {
   const read = readForTakeover(path, tools);
   return read.kind === "read" ? { kind: "done", summary: summarise(read.version, read.conversion) } : read;
 }
