@@ -155,6 +155,26 @@ test("handshakes and connections are bounded, per address and in all", async () 
   assert.equal(rig.relay.counters.refused["too-many"], 2);
 });
 
+test("all addresses of one IPv6 network count as one", async () => {
+  let host = 0;
+  await using rig = await createRig({
+    sourceIp: (req) => String(req.headers["x-from"] ?? `2001:db8:1:2::${(++host).toString(16)}`),
+    limits: { handshakesPerIp: 2, connectionsPerIp: 3 },
+  });
+  for (let i = 0; i < 3; i++) {
+    await rig.client();
+  }
+  await assert.rejects(rig.client(), /503/);
+  const silent = [1, 2, 3].map((i) => {
+    const socket = open(rig);
+    socket.write(upgrade.toString().replace("\r\n\r\n", `\r\nX-From: 2001:db8:1:3::${i}\r\n\r\n`));
+    return socket;
+  });
+  await until(() => rig.relay.counters.refused["too-many"] === 2);
+  assert.equal(rig.relay.stats().handshaking, 2);
+  silent.forEach((socket) => socket.destroy());
+});
+
 test("a reader that stops reading loses packets and then its connection, and nobody waits for it", async () => {
   const clock = createManualClock();
   await using rig = await createRig({ clock, limits: { directBytes: 65536, burstBytes: 65536 } });
@@ -215,16 +235,41 @@ test("a browser's WebSocket carries the same frames", async () => {
   assert.equal((await peer.next("peer-gone")).reason, 0);
 });
 
-test("a WebSocket message above the limit ends that connection alone", async () => {
-  await using rig = await createRig();
-  const socket = new WebSocket(`ws://127.0.0.1:${rig.port}/derp`, ["derp"]);
-  socket.on("error", () => undefined);
-  await new Promise((done) => socket.on("open", done));
-  const closed = new Promise((done) => socket.on("close", done));
-  socket.send(Buffer.alloc((1 << 20) + 1));
-  await closed;
-  await until(() => rig.relay.stats().handshaking === 0);
-  const a = await rig.client();
-  a.ping(Buffer.alloc(8));
-  await a.next("pong");
-});
+/** A client's WebSocket frame of zeros, masked with zeros. */
+function piece(opcode: number, final: boolean, length: number): Buffer {
+  const head = Buffer.alloc(14 + length);
+  head[0] = opcode | (final ? 0x80 : 0);
+  head[1] = 0x80 | 127;
+  head.writeBigUInt64BE(BigInt(length), 2);
+  return head;
+}
+
+for (const [name, bytes, code] of [
+  ["above the limit", piece(2, true, 2 * 65_664), 1009],
+  [
+    "in a thousand pieces",
+    Buffer.concat(Array.from({ length: 1000 }, (_, i) => piece(i === 0 ? 2 : 0, false, 1))),
+    1008,
+  ],
+] as const) {
+  test(`a WebSocket message ${name} ends that connection alone`, async () => {
+    // No time passes: it is not the handshake's that is over.
+    await using rig = await createRig({ clock: createManualClock() });
+    const socket = open(rig);
+    const heard: Buffer[] = [];
+    socket.on("data", (chunk: Buffer) => heard.push(chunk));
+    socket.write(
+      "GET /derp HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: derp\r\n" +
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    );
+    await until(() => rig.relay.stats().handshaking === 1);
+    socket.write(bytes);
+    await until(() => rig.relay.stats().handshaking === 0);
+    const goodbye = Buffer.of(0x88, 2, code >> 8, code & 0xff);
+    await until(() => Buffer.concat(heard).includes(goodbye));
+    const a = await rig.client();
+    a.ping(Buffer.alloc(8));
+    await a.next("pong");
+    socket.destroy();
+  });
+}

@@ -20,7 +20,7 @@ import { shakeHands, type Admitted, type HandshakeHouse } from "./handshake.ts";
 import { defaultRelayLimits, type RelayLimits } from "./limits.ts";
 import { silentLog, type RelayLog } from "./log.ts";
 import { activeConnection, closeAll, Peers, rawKeyText, type Peer } from "./peers.ts";
-import { addressBytes16, canonicalAddress, isLoopback } from "./source-address.ts";
+import { addressBytes16, canonicalAddress, isLoopback, placeOf } from "./source-address.ts";
 import { openEntrance, refuse, type Entrance } from "./upgrade.ts";
 
 export interface DerpServerOptions {
@@ -115,11 +115,12 @@ export function createDerpServer(options: DerpServerOptions): DerpServer {
   }
 
   function fullFor(sourceIp: string): RefusalReason | undefined {
+    const place = placeOf(sourceIp);
     const full =
       connections.size >= limits.connections ||
       handshaking.size >= limits.handshakes ||
-      (perIp.handshakes.get(sourceIp) ?? 0) >= limits.handshakesPerIp ||
-      (perIp.connections.get(sourceIp) ?? 0) >= limits.connectionsPerIp;
+      (perIp.handshakes.get(place) ?? 0) >= limits.handshakesPerIp ||
+      (perIp.connections.get(place) ?? 0) >= limits.connectionsPerIp;
     return full ? "too-many" : undefined;
   }
 
@@ -220,11 +221,12 @@ export function createDerpServer(options: DerpServerOptions): DerpServer {
     if (isLoopback(sourceIp)) {
       return;
     }
-    const next = (map.get(sourceIp) ?? 0) + by;
+    const place = placeOf(sourceIp);
+    const next = (map.get(place) ?? 0) + by;
     if (next > 0) {
-      map.set(sourceIp, next);
+      map.set(place, next);
     } else {
-      map.delete(sourceIp);
+      map.delete(place);
     }
   }
 

@@ -154,6 +154,19 @@ test("/verify refuses what is too large, malformed, not POST or too much", async
   });
 });
 
+test("whoever asks /verify from many addresses of one IPv6 network is one", async () => {
+  const clock = createManualClock();
+  let host = 0;
+  const sourceIp = (): string => `2001:db8:1:2::${(++host).toString(16)}`;
+  await serving({ admit: () => true, clock, sourceIp, verifyLimits: { perSecond: 1, burst: 3 } }, async (ask) => {
+    const statuses: number[] = [];
+    for (let count = 0; count < 4; count++) {
+      statuses.push((await ask(...verify(JSON.stringify({ NodePublic: nodeKey })))).status);
+    }
+    assert.deepEqual(statuses, [200, 200, 200, 429]);
+  });
+});
+
 test("a body that never ends is cut", async () => {
   const clock = createManualClock();
   const { connect } = await import("node:net");

@@ -28,7 +28,7 @@ export interface RelayLimits {
   readonly controlBytes: number;
   readonly meshBytes: number;
   readonly connections: number;
-  /** Per source address; loopback (a proxy on this host) is not counted. */
+  /** Per source address, or the /64 of an IPv6 address; loopback (a proxy on this host) is not counted. */
   readonly connectionsPerIp: number;
   readonly handshakes: number;
   readonly handshakesPerIp: number;

@@ -1,12 +1,18 @@
 // Addresses of peers as sockets tell them ("192.0.2.1", "::ffff:192.0.2.1", "fe80::1%eth0"): to one canonical text per
 // host, and to bytes.
-import { parseAddr, type Addr } from "../ip/index.ts";
+import { formatPrefix, isV4, maskPrefix, parseAddr, type Addr } from "../ip/index.ts";
 
 /** Text without zone, v4-mapped addresses as IPv4. What is no address (a Unix socket's "") comes back as it is. */
 export function canonicalAddress(text: string): string {
   const zone = text.indexOf("%");
   const bare = zone < 0 ? text : text.slice(0, zone);
   return bare.startsWith("::ffff:") && bare.includes(".") ? bare.slice("::ffff:".length) : bare;
+}
+
+/** What counts as one place where places are counted: whoever has one IPv6 address has the 2^64 of its network. */
+export function placeOf(canonical: string): string {
+  const addr = parseAddr(canonical);
+  return addr === undefined || isV4(addr) ? canonical : formatPrefix(maskPrefix({ addr, bits: 64 }));
 }
 
 /** True for addresses of this very host, where a proxy would stand. */

@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createWebSocketStream, WebSocketServer } from "ws";
-import { maxFrameToClient, protocolVersion } from "../wire/derp-frames.ts";
+import { headerLength, keyLength, maxPacket, protocolVersion } from "../wire/derp-frames.ts";
 import { lastWord } from "./last-word.ts";
 
 export interface Entrance {
@@ -15,12 +15,20 @@ export interface Entrance {
 }
 
 const nothing = Buffer.alloc(0);
+/**
+ * Bytes of a message, which is put together before anybody sees it, and anybody may send one. A client's message is what
+ * it writes at once: a frame, the largest with 64 KiB of packet, or a few small ones.
+ */
+const maxMessage = 2 * (headerLength + keyLength + maxPacket);
 /** Compression is off: what is relayed is encrypted. */
 const webSockets = new WebSocketServer({
   noServer: true,
   clientTracking: false,
   perMessageDeflate: false,
-  maxPayload: maxFrameToClient,
+  maxPayload: maxMessage,
+  // Each piece of a message that waits for the rest costs some hundred bytes, however small it is.
+  maxFragments: 64,
+  maxBufferedChunks: 1024,
   handleProtocols: () => "derp",
 });
 

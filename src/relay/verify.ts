@@ -5,6 +5,7 @@ import { parseNodeKey, type NodeKey } from "../wire/ids.ts";
 import type { RelayClock } from "./clock.ts";
 import type { RelayCounters } from "./counters.ts";
 import { json, text } from "./reply.ts";
+import { placeOf } from "./source-address.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 export type Admit = (nodeKey: NodeKey, sourceIp: string) => boolean | Promise<boolean>;
@@ -12,7 +13,7 @@ export type Admit = (nodeKey: NodeKey, sourceIp: string) => boolean | Promise<bo
 export interface VerifyLimits {
   readonly bodyBytes: number;
   readonly bodyMs: number;
-  /** Per asking address. A relay that restarts asks for all its clients at once: hence the burst. */
+  /** Per asking address, or the /64 of an IPv6 address. A relay that restarts asks for all its clients at once: hence the burst. */
   readonly perSecond: number;
   readonly burst: number;
   /** Asking addresses remembered. */
@@ -78,7 +79,7 @@ export function createVerify(options: VerifyOptions): (req: IncomingMessage, res
       text(res, 405, "only POST", { Allow: "POST" });
       return;
     }
-    if (!mayAsk(options.sourceIp(req))) {
+    if (!mayAsk(placeOf(options.sourceIp(req)))) {
       counters.verifyRefused++;
       text(res, 429, "too many questions", { "Retry-After": "1", Connection: "close" });
       return;
