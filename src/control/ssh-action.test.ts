@@ -4,7 +4,7 @@ import { createAllowAll } from "../policy/allow-all.ts";
 import { generatePrivateKey, nodeKeyText } from "../wire/keys.ts";
 import type { SSHAction } from "../wire/tailcfg.ts";
 import type { NoiseClient } from "./noise-client.test-data.ts";
-import { type ControlRig, registerBody, startRig } from "./rig.test-data.ts";
+import { actor, type ControlRig, registerBody, startRig } from "./rig.test-data.ts";
 
 const hour = 3_600_000;
 
@@ -54,6 +54,32 @@ test("the user is sent to a page, the session waits, and goes on when somebody a
   rig.clock.advance(hour);
   const later = await rig.connect(destination.machine);
   assert.equal((await ask(later, path())).accept, undefined, "for as long as the rule says");
+});
+
+test("an approval that comes when the rule has gone opens nothing, nor does one for a node that has gone", async (context) => {
+  let period: number | undefined = hour;
+  const rig = await startRig(context, {
+    policy: (world) => ({ ...createAllowAll(world), sshCheckPeriod: () => period }),
+  });
+  for (const change of ["the rule", "the node"] as const) {
+    const [source, destination] = [await join(rig), await join(rig)];
+    const first = await ask(
+      destination.client,
+      `/machine/ssh/action/${source.id}/to/${destination.id}?local_user=alice`,
+    );
+    const before = rig.counters.requests;
+    const waiting = ask(destination.client, next(first));
+    await rig.settle(() => rig.counters.requests > before);
+    if (change === "the rule") {
+      period = undefined;
+    } else {
+      assert.ok((await rig.tailnet.deleteNode(actor, source.id)).ok);
+    }
+    const id = new URL(first.holdAndDelegate ?? "").searchParams.get("auth_id") ?? "";
+    rig.pending.settle(id, { kind: "approved", node: source.node });
+    assert.deepEqual([(await waiting).accept, (await waiting).reject], [undefined, true], change);
+    period = hour;
+  }
 });
 
 test("a rejected session is rejected, and one without a check rule too", async (context) => {

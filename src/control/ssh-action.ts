@@ -2,7 +2,7 @@
 // lets through "after a check" may go on. The first answer sends the user to a page and the client to a second URL, on
 // which it waits for what the person decides. A confirmation is remembered for as long as the policy's rule says.
 import type { Clock } from "../identity/clock.ts";
-import type { Pending } from "../identity/pending.ts";
+import type { Pending, SshCheck } from "../identity/pending.ts";
 import type { Tailnet } from "../tailnet/contract.ts";
 import type { Node } from "../tailnet/model.ts";
 import type { NodeId } from "../wire/ids.ts";
@@ -28,6 +28,7 @@ const maxApprovals = 10_000;
 /** Characters of a local user's name: approvals and questions are kept by it. */
 const maxLocalUser = 256;
 const holdMs = 120_000;
+const noRule = "no rule of the policy asks for this check";
 
 export async function sshAction(room: SshRoom, call: MachineCall): Promise<EdgeReply | undefined> {
   const match = pathPattern.exec(call.path);
@@ -49,7 +50,7 @@ export async function sshAction(room: SshRoom, call: MachineCall): Promise<EdgeR
   }
   const period = room.tailnet.policy.sshCheckPeriod(source.id, destination.id, localUser);
   if (period === undefined) {
-    return refuse("no rule of the policy asks for this check");
+    return refuse(noRule);
   }
   const key = `${source.id} ${destination.id} ${localUser}`;
   const approvedAt = room.approvals.get(key);
@@ -76,6 +77,10 @@ async function decided(room: SshRoom, call: MachineCall, question: Question): Pr
   const outcome = await room.pending.waitCheck(authId, check, call.signal(), holdMs);
   switch (outcome.kind) {
     case "approved":
+      // While a person thought about it the policy may have become another one, or a node may have gone.
+      if (!isAskedFor(room, check)) {
+        return refuse(noRule);
+      }
       remember(room, key);
       room.log.info({ source: source.id, destination: destination.id }, "ssh session confirmed");
       return accept();
@@ -88,6 +93,14 @@ async function decided(room: SshRoom, call: MachineCall, question: Question): Pr
     case "aborted":
       return undefined;
   }
+}
+
+function isAskedFor({ tailnet }: SshRoom, { sourceNode, destinationNode, localUser }: SshCheck): boolean {
+  return (
+    tailnet.node(sourceNode) !== undefined &&
+    tailnet.node(destinationNode) !== undefined &&
+    tailnet.policy.sshCheckPeriod(sourceNode, destinationNode, localUser) !== undefined
+  );
 }
 
 function delegate(room: SshRoom, call: MachineCall, source: Node, destination: Node, localUser: string): EdgeReply {
