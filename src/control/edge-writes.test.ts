@@ -3,9 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { sealedLength } from "../wire/record.ts";
+import { createManualClock } from "../identity/manual-clock.test-data.ts";
+import { createControlCounters } from "./counters.ts";
 import { edgeRig, message, until } from "./edge-rig.test-data.ts";
 import { textReply } from "./reply.ts";
 import { createSealBuffers, sealStep } from "./seal-buffers.ts";
+import { createWriteTurns, type Writer } from "./write-turns.ts";
 
 test("large messages to many clients, one of which reads late, arrive whole though their buffers are used again", async (context) => {
   const rig = await edgeRig(context);
@@ -88,6 +91,24 @@ test("writing to many is done in slices, between which others have their turn", 
   const counted = (): number => rig.counters.propagation.counts.reduce((sum, many) => sum + many, 0);
   await until(() => counted() > 0);
   assert.equal(counted(), streams.length, "each session is counted once, when all are written");
+});
+
+test("a writer that fails does not keep the others from being written to, now and later", async () => {
+  const failed: string[] = [];
+  const written: string[] = [];
+  const turns = createWriteTurns<Writer & { name: string }>(createManualClock(), createControlCounters(), ({ name }) =>
+    failed.push(name),
+  );
+  const writer = (name: string, flush = (): void => void written.push(name)) => ({ name, flush, settle() {} });
+  const broken = writer("broken", () => {
+    throw new RangeError("a fault of the program");
+  });
+  for (let round = 0; round < 2; round++) {
+    [writer("before"), broken, writer("behind")].forEach((each) => turns.add(each));
+    await turn();
+  }
+  assert.deepEqual(failed, ["broken", "broken"]);
+  assert.deepEqual(written, ["before", "behind", "before", "behind"]);
 });
 
 test("buffers for sealing are used again, and only so many are kept", () => {

@@ -103,7 +103,10 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
   const tickets = new Map<Connection, Ticket>();
   const buffers = createSealBuffers();
   let lastRequest = firstRequest;
-  const writes = createWriteTurns(clock, counters);
+  const writes = createWriteTurns<Connection>(clock, counters, (connection, fault) => {
+    log.error({ error: fault instanceof Error ? (fault.stack ?? fault.message) : String(fault) }, "a write failed");
+    connection.destroy();
+  });
   let events: EdgeEvents | undefined;
   let whenEmpty: (() => void) | undefined;
   let cancelSweep = clock.after(sweepMs, sweep);

@@ -13,11 +13,11 @@ export interface Writer {
   settle(): void;
 }
 
-export interface WriteTurns {
+export interface WriteTurns<Each extends Writer> {
   /** It is flushed soon, with what the same turn adds. */
-  add(writer: Writer): void;
+  add(writer: Each): void;
   /** It is settled in some milliseconds, unless flushed before. */
-  addPatient(writer: Writer): void;
+  addPatient(writer: Each): void;
   /** So many sessions among those added are being told of a change accepted then: counted once it is written. */
   news(acceptedAt: number, sessions: number): void;
 }
@@ -33,12 +33,17 @@ interface News {
   readonly sessions: number;
 }
 
-export function createWriteTurns(clock: Clock, counters: Pick<ControlCounters, "propagation">): WriteTurns {
-  let due: Writer[] = [];
+/** `failed` is told of a writer that threw: what waits behind it is written all the same. */
+export function createWriteTurns<Each extends Writer>(
+  clock: Clock,
+  counters: Pick<ControlCounters, "propagation">,
+  failed: (writer: Each, fault: unknown) => void,
+): WriteTurns<Each> {
+  let due: Each[] = [];
   let dueNews: News[] = [];
-  let patient: Writer[] = [];
+  let patient: Each[] = [];
   /** What is being written now, how far that has come, and the news in it. */
-  let batch: readonly Writer[] = [];
+  let batch: readonly Each[] = [];
   let batchNews: readonly News[] = [];
   let at = 0;
   let writing = false;
@@ -53,14 +58,25 @@ export function createWriteTurns(clock: Clock, counters: Pick<ControlCounters, "
     }
     const start = clock.elapsed();
     while (at < batch.length) {
-      batch[at]?.flush();
+      const writer = batch[at];
       at++;
+      if (writer !== undefined) {
+        flush(writer);
+      }
       if (at % lookEvery === 0 && at < batch.length && clock.elapsed() - start > sliceMs) {
         setImmediate(write);
         return;
       }
     }
     finish();
+  }
+
+  function flush(writer: Each): void {
+    try {
+      writer.flush();
+    } catch (fault) {
+      failed(writer, fault);
+    }
   }
 
   function finish(): void {
