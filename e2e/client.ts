@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ClientPrograms } from "../scripts/clients.ts";
+import { generousSeconds } from "../test/patience.ts";
 import { until } from "./netns.ts";
 import type { CommandResult, Host, RunOptions, RunningProgram } from "./netns.ts";
 
@@ -73,7 +74,7 @@ export class Client {
       [`--statedir=${state}`, `--socket=${this.#socket}`, "--port=41641", "--tun=tailscale0"],
       this.#env,
     );
-    await until(`${this.host.name}: tailscaled answers`, 20, async () => {
+    await until(`${this.host.name}: tailscaled answers`, generousSeconds, async () => {
       const answer = await this.run(["status", "--json"], { check: false });
       return answer.stdout.includes("BackendState") ? true : undefined;
     });
@@ -93,7 +94,7 @@ export class Client {
       `--login-server=${loginServer}`,
       `--auth-key=${authKey}`,
       `--hostname=${this.host.name}`,
-      "--timeout=45s",
+      `--timeout=${generousSeconds - 10}s`,
       ...extra,
     ]);
   }
@@ -109,7 +110,7 @@ export class Client {
 
   /** The first IPv4 (or IPv6) address of this node. */
   async address(family: 4 | 6 = 4): Promise<string> {
-    return until(`${this.host.name} has an IPv${family} address`, 20, async () => {
+    return until(`${this.host.name} has an IPv${family} address`, generousSeconds, async () => {
       const status = await this.status();
       return status.Self.TailscaleIPs?.find((ip) => ip.includes(":") === (family === 6));
     });

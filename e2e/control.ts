@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { generousSeconds } from "../test/patience.ts";
 import { until } from "./netns.ts";
 import type { CommandResult, Host, RunOptions, RunningProgram } from "./netns.ts";
 
@@ -49,7 +50,7 @@ ${options.extra ?? ""}
   async start(): Promise<void> {
     this.server = this.host.start(hawser, ["serve", "--config", this.configFile]);
     const server = this.server;
-    await until("the server is healthy", 30, async () => {
+    await until("the server is healthy", generousSeconds, async () => {
       if (server.child.exitCode !== null) {
         throw new Error(`the server ended: ${server.output}`);
       }
@@ -146,7 +147,7 @@ http {
 `,
   );
   const nginx = host.start("nginx", ["-c", file]);
-  await until("nginx answers", 10, async () => {
+  await until("nginx answers", generousSeconds, async () => {
     const answer = await host.run("curl", ["-sk", "-m", "1", "-o", "/dev/null", "https://127.0.0.1/"], {
       check: false,
     });

@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hawser, selfSigned, startTlsFront } from "./control.ts";
+import { generousSeconds } from "../test/patience.ts";
 import { headscaleConfig, headscalePolicy } from "./headscale-files.ts";
 import { until } from "./netns.ts";
 import type { CommandResult, Host, RunOptions, RunningProgram } from "./netns.ts";
@@ -67,7 +68,7 @@ export class HeadscaleMachine {
     }
     this.server = this.host.start(program, ["--config", this.configFile, "serve"], env);
     const server = this.server;
-    await until(`${program} is healthy`, 30, async () => {
+    await until(`${program} is healthy`, generousSeconds, async () => {
       if (server.child.exitCode !== null) {
         throw new Error(`the server ended: ${server.output}`);
       }

@@ -45,9 +45,9 @@ async function home(
 ): Promise<Client> {
   const gateway = lab.host(`gw${name}`, { net: `${outside}/24`, [name]: `${inside}.1/24` });
   await gateway.run("sysctl", ["-qw", "net.ipv4.ip_forward=1"]);
-  await gateway.run("iptables", ["-t", "nat", "-A", "POSTROUTING", "-o", "eth0", "-j", "MASQUERADE"]);
+  await gateway.run("iptables", ["-w", "-t", "nat", "-A", "POSTROUTING", "-o", "eth0", "-j", "MASQUERADE"]);
   // As home routers do: a stray packet from outside must not spoil the port mapping.
-  await gateway.run("iptables", ["-A", "INPUT", "-i", "eth0", "-p", "udp", "-j", "DROP"]);
+  await gateway.run("iptables", ["-w", "-A", "INPUT", "-i", "eth0", "-p", "udp", "-j", "DROP"]);
   gateways.push(gateway);
   const machine = new Client(lab.host(name, { [name]: `${inside}.2/24` }, `${inside}.1`), { programs: client });
   await machine.start();
@@ -59,8 +59,11 @@ test("STUN tells both machines their outside address", { skip }, async () => {
     [left, "198.51.100.10"],
     [right, "198.51.100.20"],
   ] as const) {
-    const report = await client.run(["netcheck", "--format=json"], { timeoutMs: 30_000 });
-    assert.match(report.stdout, new RegExp(`"GlobalV4": "${outside.replaceAll(".", "\\.")}:`));
+    const told = new RegExp(`"GlobalV4": "${outside.replaceAll(".", "\\.")}:`);
+    await until(`${client.host.name} is told ${outside}`, 30, async () => {
+      const report = await client.run(["netcheck", "--format=json"]);
+      return told.test(report.stdout) ? true : undefined;
+    });
   }
 });
 
@@ -71,7 +74,7 @@ test("two NATs are crossed by a direct path", { skip }, async () => {
 
 test("with UDP blocked, traffic goes through our relay", { skip }, async () => {
   for (const gateway of gateways) {
-    await gateway.run("iptables", ["-I", "FORWARD", "-p", "udp", "-j", "DROP"]);
+    await gateway.run("iptables", ["-w", "-I", "FORWARD", "-p", "udp", "-j", "DROP"]);
   }
   const address = await right.address();
   await until("a pong through the relay", 40, async () => {
@@ -99,7 +102,7 @@ test("a restart of the server interrupts relayed traffic for seconds only", { sk
 
 test("the direct path returns when UDP does", { skip }, async () => {
   for (const gateway of gateways) {
-    await gateway.run("iptables", ["-D", "FORWARD", "-p", "udp", "-j", "DROP"]);
+    await gateway.run("iptables", ["-w", "-D", "FORWARD", "-p", "udp", "-j", "DROP"]);
   }
   const address = await right.address();
   await until("a direct pong", 75, async () => {

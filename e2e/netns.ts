@@ -5,6 +5,7 @@ import type { ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { generousSeconds, startStopwatch } from "../test/patience.ts";
 
 /** Why namespaces cannot be used here, or undefined when they can. */
 export function whyNoNamespaces(): string | undefined {
@@ -15,6 +16,8 @@ export function whyNoNamespaces(): string | undefined {
     return "needs root for network namespaces";
   }
   const probe = `hwprobe${process.pid}`;
+  // A run that was killed may have left it, and its process's number been given again.
+  spawnSync("ip", ["netns", "del", probe], { stdio: "ignore" });
   if (spawnSync("ip", ["netns", "add", probe], { stdio: "ignore" }).status !== 0) {
     return "cannot make network namespaces";
   }
@@ -34,7 +37,7 @@ export function run(
   args: readonly string[],
   options: { readonly check?: boolean } = {},
 ): CommandResult {
-  const result = spawnSync(program, args, { encoding: "utf8", timeout: 60_000 });
+  const result = spawnSync(program, args, { encoding: "utf8", timeout: generousSeconds * 1000 });
   const outcome = { status: result.status ?? 1, stdout: result.stdout ?? "", stderr: result.stderr ?? "" };
   if (options.check !== false && outcome.status !== 0) {
     throw new Error(`${program} ${args.join(" ")} ended with ${outcome.status}: ${outcome.stderr}${outcome.stdout}`);
@@ -136,7 +139,8 @@ function removeNamespace(name: string): void {
 function removeDeadLabs(): void {
   for (const line of run("ip", ["netns", "list"], { check: false }).stdout.split("\n")) {
     const [, name, pid] = /^(hw(\d+)x\d+-\S+)/.exec(line) ?? [];
-    if (name !== undefined && !existsSync(`/proc/${pid}`)) {
+    // This process has none yet: one of its number was another's.
+    if (name !== undefined && (Number(pid) === process.pid || !existsSync(`/proc/${pid}`))) {
       removeNamespace(name);
     }
   }
@@ -192,7 +196,7 @@ export class Host {
       let stderr = "";
       child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
       child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-      const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 60_000);
+      const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? generousSeconds * 1000);
       child.on("error", fail);
       child.on("close", (code) => {
         clearTimeout(timer);
@@ -272,19 +276,19 @@ export class RunningProgram {
   }
 }
 
-/** Asks until the answer is not undefined; throws with `what` after the time given. */
+/** Asks until the answer is not undefined; throws with `what` after the time given, as far as the machine had it. */
 export async function until<Value>(
   what: string,
   seconds: number,
   ask: () => Promise<Value | undefined> | Value | undefined,
 ): Promise<Value> {
-  const end = Date.now() + seconds * 1000;
+  const watch = startStopwatch();
   for (;;) {
     const answer = await ask();
     if (answer !== undefined && answer !== false) {
       return answer;
     }
-    if (Date.now() > end) {
+    if (watch.seconds() > seconds) {
       throw new Error(`not within ${seconds} s: ${what}`);
     }
     await new Promise((wake) => setTimeout(wake, 200));

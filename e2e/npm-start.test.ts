@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { generousSeconds } from "../test/patience.ts";
 import { Client } from "./client.ts";
 import { Lab, until } from "./netns.ts";
 import type { RunningProgram } from "./netns.ts";
@@ -36,7 +37,7 @@ before(() => {
 after(() => lab?.close());
 
 test("the command that npm start prints joins a machine", { skip }, async () => {
-  const command = await until("npm start says what to do next", 30, () => {
+  const command = await until("npm start says what to do next", generousSeconds, () => {
     assert.equal(server.child.exitCode, null, server.output);
     return /tailscale up --login-server (\S+) --auth-key (\S+)/.exec(server.output) ?? undefined;
   });
@@ -48,7 +49,7 @@ test("the command that npm start prints joins a machine", { skip }, async () => 
 });
 
 test("its relay is reached by its pinned certificate", { skip }, async () => {
-  await until("the client has a home relay", 20, async () =>
+  await until("the client has a home relay", generousSeconds, async () =>
     (await client.status()).Self.Relay === "" ? undefined : true,
   );
   const map = JSON.parse((await client.run(["debug", "derp-map"])).stdout) as {

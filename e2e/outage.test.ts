@@ -1,6 +1,7 @@
 // The server dies while nodes talk: they go on talking, and it returns with everything it knew.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { pause } from "../test/patience.ts";
 import type { Client } from "./client.ts";
 import { until } from "./netns.ts";
 import { PlainTailnet, programsOrReason } from "./plain-tailnet.ts";
@@ -31,7 +32,7 @@ function client(index: number): Client {
 }
 
 async function page(): Promise<boolean> {
-  const answer = await client(0).host.run("curl", ["-fs", "-m", "3", "http://beta.acme.internal/"], { check: false });
+  const answer = await client(0).host.run("curl", ["-fs", "-m", "10", "http://beta.acme.internal/"], { check: false });
   return answer.stdout.includes("beta's page");
 }
 
@@ -70,7 +71,7 @@ test(
       Object.values(await seenByAlpha()).every((peer) => peer.relay !== "0") ? true : undefined,
     );
     // Presence is written behind within seconds.
-    await new Promise((wake) => setTimeout(wake, 5000));
+    await pause(5);
     const known = await seenByAlpha();
 
     await tailnet.control.server?.stop("SIGKILL");

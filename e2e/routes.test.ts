@@ -81,7 +81,7 @@ test("an advertised route carries nothing until it is approved", { skip }, async
 
 test("a second router of the prefix waits as a stand-by", { skip }, async () => {
   await approve("routerb", "192.168.77.0/24");
-  await until("B's approval is known", 5, async () =>
+  await until("B's approval is known", 30, async () =>
     (await tailnet.node("routerb")).approved_routes?.length === 1 ? true : undefined,
   );
   assert.equal(await primary(), "routera");
@@ -119,11 +119,11 @@ test("a withdrawn route is gone from the client", { skip }, async () => {
 
 test("an approved exit node carries the client's other traffic", { skip }, async () => {
   await routerA.run(["set", "--advertise-exit-node"]);
-  await until("the exit routes are advertised", 10, async () =>
+  await until("the exit routes are advertised", 30, async () =>
     (await tailnet.node("routera")).available_routes?.includes("0.0.0.0/0") === true ? true : undefined,
   );
   await approve("routera", "0.0.0.0/0,::/0");
-  await until("the client is offered the exit node", 10, async () =>
+  await until("the client is offered the exit node", 30, async () =>
     (await client.peers()).some((peer) => peer.HostName === "routera" && peer.ExitNodeOption) ? true : undefined,
   );
   assert.equal(await pageAt(worldAddress), undefined);

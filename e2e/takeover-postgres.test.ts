@@ -29,6 +29,9 @@ before(async () => {
   if (typeof programs === "string" || typeof headscale === "string" || noPostgres !== undefined) {
     return;
   }
+  // A run that was killed may have left them, and its process's number been given again.
+  await administer(`DROP DATABASE IF EXISTS ${own} WITH (FORCE)`);
+  await administer(`DROP ROLE IF EXISTS ${own}`);
   await administer(`CREATE ROLE ${own} LOGIN PASSWORD '${own}'`);
   await administer(`CREATE DATABASE ${own} OWNER ${own}`);
   tailnet = new HeadscaleTailnet("takeover-pg", programs, {

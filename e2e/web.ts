@@ -1,6 +1,7 @@
 // A small web server on a host, open to the tailnet only.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { generousSeconds } from "../test/patience.ts";
 import { until } from "./netns.ts";
 import type { Host, RunningProgram } from "./netns.ts";
 
@@ -34,7 +35,7 @@ http {
   await host.run("chmod", ["-R", "a+rX", folder]);
   await host.run("chmod", ["a+x", host.folder, host.lab.folder]);
   const nginx = host.start("nginx", ["-c", file]);
-  await until(`${host.name} serves its page`, 10, async () => {
+  await until(`${host.name} serves its page`, generousSeconds, async () => {
     const answer = await host.run("curl", ["-fs", "-m", "1", `http://127.0.0.1:${ports[0]}/`], { check: false });
     return answer.stdout.includes(text) ? true : undefined;
   });
