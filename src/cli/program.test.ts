@@ -1,11 +1,11 @@
 // Golden tests of the commands, written from headscale reference §2, against the real model over the real socket.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import test from "node:test";
 import { createAdminWorld } from "../../test/admin-world.ts";
 import type { AdminWorld, CliAnswer } from "../../test/admin-world.ts";
+import { scratchFolder } from "../../test/scratch-folder.ts";
 
 async function inWorld(check: (world: AdminWorld) => Promise<void>): Promise<void> {
   const world = await createAdminWorld();
@@ -339,9 +339,9 @@ test("apikeys: a bare string for programs, masked lists, ended by id or prefix",
     assert.match((await cli("apikeys create --scopes nodes:all")).stderr, /unknown scope/);
   }));
 
-test("policy set, get, check; get writes the text alone whatever the output", () =>
+test("policy set, get, check; get writes the text alone whatever the output", (context) =>
   inWorld(async ({ cli }) => {
-    const file = joinPath(tmpdir(), `hawser-policy-${process.pid}.hujson`);
+    const file = joinPath(scratchFolder(context, "policy"), "policy.hujson");
     writeFileSync(file, "{ // all\n}");
     failed(
       await cli("policy get"),
