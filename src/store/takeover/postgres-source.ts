@@ -94,6 +94,22 @@ export async function existingTables(query: Query, schema: string): Promise<read
   return headscaleTables.filter((table) => there.has(table));
 }
 
+/** Those that this role may read, perhaps, but not move. */
+export async function tablesOfOthers(query: Query, schema: string): Promise<readonly string[]> {
+  const mine = await existingTables(query, schema);
+  const rows = await query(
+    "SELECT tablename AS name FROM pg_tables WHERE schemaname = $1 AND NOT pg_has_role(tableowner, 'USAGE')",
+    [schema],
+  );
+  const theirs = new Set(rows.map((row) => String(row["name"])));
+  return mine.filter((table) => theirs.has(table));
+}
+
+export async function mayMakeSchemas(query: Query): Promise<boolean> {
+  const [row] = await query("SELECT has_database_privilege(current_database(), 'CREATE')::int AS may");
+  return row?.["may"] === 1;
+}
+
 /** An identifier as SQL text. */
 export function named(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;

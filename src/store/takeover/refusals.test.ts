@@ -265,6 +265,39 @@ test("PostgreSQL: a role that may not make schemas is told what to grant", { ski
   });
 });
 
+test(
+  "PostgreSQL: a role that does not own the tables is told how to get them",
+  { skip: noPostgres },
+  async (context) => {
+    const owner = await headscaleDatabase(context);
+    const user = `hawser_test_reader_${process.pid}_${Date.now()}`;
+    await administer(`CREATE ROLE ${user} LOGIN`);
+    context.after(() => administer(`DROP ROLE ${user}`));
+    await administer(`GRANT CREATE ON DATABASE ${owner.database} TO ${user}`);
+    await withClient(owner, async (client) => {
+      await client.query(`GRANT ALL ON ALL TABLES IN SCHEMA public TO ${user}`);
+      await client.query(`GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO ${user}`);
+    });
+    const reason = reasonOf(await takeOverPostgres({ ...owner, user }, tools));
+    const advice = /run: (.*)$/.exec(reason)?.[1] ?? "";
+    await withClient(owner, async (client) => {
+      assert.equal((await client.query("SELECT * FROM nodes")).rowCount, 2);
+      await client.query(advice);
+    });
+    assert.equal((await takeOverPostgres({ ...owner, user }, tools)).kind, "done");
+    // Since PostgreSQL 15 not everybody may make tables in public; the way back needs it.
+    const back = reasonOf(await undoPostgresTakeover({ ...owner, user }, now));
+    await withClient(owner, async (client) => {
+      await client.query(/run: (.*)$/.exec(back)?.[1] ?? "");
+    });
+    assert.equal((await undoPostgresTakeover({ ...owner, user }, now)).kind, "undone");
+    await withClient(owner, async (client) => {
+      assert.equal((await client.query("SELECT * FROM public.nodes")).rowCount, 2);
+      await client.query(`DROP OWNED BY ${user}`);
+    });
+  },
+);
+
 test("PostgreSQL: the way back is refused while the server runs", { skip: noPostgres }, async (context) => {
   const target = await headscaleDatabase(context);
   assert.equal((await takeOverPostgres(target, tools)).kind, "done");

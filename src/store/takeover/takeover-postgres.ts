@@ -9,7 +9,7 @@ import { migrate } from "../postgres/schema-version.ts";
 import { convert } from "./convert.ts";
 import type { Conversion, ConvertTools } from "./convert.ts";
 import type { LegacyVersion } from "./legacy-version.ts";
-import { existingTables, isHawsers, named, readPostgres } from "./postgres-source.ts";
+import { existingTables, isHawsers, mayMakeSchemas, named, readPostgres, tablesOfOthers } from "./postgres-source.ts";
 import { summarise } from "./summary.ts";
 import type { TakeoverOutcome } from "./summary.ts";
 
@@ -62,6 +62,17 @@ async function takeOver(query: Query, target: PostgresTarget, tools: ConvertTool
       reason: `${others} is connected to the database ${target.database} as ${target.user}; stop headscale (and close other programs that use its database) first, then start Hawser again`,
     };
   }
+  const foreign = await tablesOfOthers(query, read.schema);
+  // Who may not even make schemas is told that first, by the next statement.
+  if (foreign.length > 0 && (await mayMakeSchemas(query))) {
+    const commands = foreign.map(
+      (table) => `ALTER TABLE ${named(read.schema)}.${table} OWNER TO ${named(target.user)};`,
+    );
+    return {
+      kind: "refused",
+      reason: `${target.user} does not own headscale's tables in the database ${target.database}, so it cannot put them aside; as their owner run: ${commands.join(" ")}`,
+    };
+  }
   await query(`CREATE SCHEMA ${keptSchema}`);
   const comment = `The tables of headscale ${read.version} as Hawser found them when it took this database over. hawser takeover --undo puts them back${wayBack(read.schema)}`;
   await query(`COMMENT ON SCHEMA ${keptSchema} IS '${comment.replaceAll("'", "''")}'`);
@@ -82,12 +93,19 @@ async function takeOver(query: Query, target: PostgresTarget, tools: ConvertTool
   };
 }
 
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** What PostgreSQL's refusals mean here; undefined for those that only say of themselves what they mean. */
 function refusalOf(error: unknown, { database, user }: PostgresTarget): string | undefined {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  switch (code) {
+  switch (codeOf(error)) {
     case "42501":
-      return `${user} may not make schemas in the database ${database}; as its owner run: GRANT CREATE ON DATABASE ${database} TO ${user}`;
+      return `${user} may not make schemas in the database ${database}, or not read headscale's tables (${textOf(error)}); as its owner run: GRANT CREATE ON DATABASE ${database} TO ${user}`;
     case "42P06":
       return `the database ${database} has a schema ${keptSchema} from an earlier takeover; rename it (ALTER SCHEMA ${keptSchema} RENAME TO ...) and start again`;
     case "55P03":
@@ -131,10 +149,26 @@ export type PostgresUndoing =
   | { readonly kind: "refused"; readonly reason: string };
 
 /** Puts headscale's tables back; Hawser's schema is kept under another name, with a last entry in its audit log. */
-export function undoPostgresTakeover(
+export async function undoPostgresTakeover(
   target: PostgresTarget,
   now: number,
   note?: (kept: string) => AuditEntry,
+): Promise<PostgresUndoing> {
+  try {
+    return await undo(target, now, note);
+  } catch (error) {
+    if (codeOf(error) !== "42501") {
+      throw error;
+    }
+    const reason = `${target.user} may not put headscale's tables back into their schema (${textOf(error)}); as its owner run: GRANT CREATE ON SCHEMA public TO ${named(target.user)}`;
+    return { kind: "refused", reason };
+  }
+}
+
+function undo(
+  target: PostgresTarget,
+  now: number,
+  note: ((kept: string) => AuditEntry) | undefined,
 ): Promise<PostgresUndoing> {
   return withDatabase(target, async (query) => {
     const owner = await claimAtStart(query);
