@@ -25,7 +25,12 @@ const limits = { ...defaultLimits, streams: 128 };
 /** Requests under way at once of a machine that belongs to no node; it has a login to wait for and little else. */
 const strangerStreams = 16;
 /** Answers that a client may leave unread and yet ask on. Each costs far more here than its question did there. */
-export const mostUnread = { stranger: 128, node: 4096 } as const;
+export const mostUnread = { stranger: 64, node: 4096 } as const;
+/**
+ * Requests of a machine that belongs to no node, in so many milliseconds: a login takes three. With more it has to shake
+ * hands again, where it waits in line.
+ */
+export const mostAsked = { requests: 256, withinMs: 10_000 } as const;
 
 /** What the owner of connections is told. */
 export interface ConnectionOwner {
@@ -37,6 +42,8 @@ export interface ConnectionOwner {
   drained(session: SessionId): void;
   /** The client left more unread than it may; the connection is to be destroyed. */
   overflowed(connection: Connection): void;
+  /** A stranger asks more often than it may; the connection is to be destroyed. */
+  flooded(connection: Connection): void;
   /** There is something to write; `flush` is to be called soon. */
   dirty(connection: Connection): void;
   /** There is something to write that may wait some milliseconds for what follows it. */
@@ -97,6 +104,9 @@ export class Connection implements ServerEvents {
   #full = false;
   /** Answers since the socket last took all there was. */
   #unread = 0;
+  /** Requests of a stranger since then. */
+  #asked = 0;
+  #askedSince = 0;
   #dirty = false;
   /** A request came up whole in the bytes under way. */
   #answering = false;
@@ -189,6 +199,8 @@ export class Connection implements ServerEvents {
   request(stream: number, head: RequestHead): void {
     if (this.#unread > (this.known ? mostUnread.node : mostUnread.stranger)) {
       this.#owner.overflowed(this);
+    } else if (!this.known && this.#asksTooOften()) {
+      this.#owner.flooded(this);
     }
     if (this.#state !== "open") {
       return;
@@ -200,6 +212,15 @@ export class Connection implements ServerEvents {
     }
     const body = new BodyBuffer(this.#owner.bodyBudget(this), maxBody);
     this.#streams.set(stream, { kind: "receiving", head, body, startedAt: this.#now() });
+  }
+
+  #asksTooOften(): boolean {
+    if (this.heardAt - this.#askedSince >= mostAsked.withinMs) {
+      this.#askedSince = this.heardAt;
+      this.#asked = 0;
+    }
+    this.#asked++;
+    return this.#asked > mostAsked.requests;
   }
 
   data(stream: number, slice: Uint8Array): void {

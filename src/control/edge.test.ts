@@ -11,6 +11,7 @@ import { WebSocket, createWebSocketStream } from "ws";
 import { generatePrivateKey, type PrivateKey } from "../wire/keys.ts";
 import { responseLength, startHandshake } from "../wire/noise.ts";
 import { maxPlaintextLength, RecordReader, RecordWriter } from "../wire/record.ts";
+import { mostAsked } from "./connection.ts";
 import { latencyBounds } from "./latency.ts";
 import { edgeRig, message, seams, until } from "./edge-rig.test-data.ts";
 import { connectNoise, type NoiseClient, upgrade } from "./noise-client.test-data.ts";
@@ -305,6 +306,32 @@ test("a stranger has few requests under way at once, a node many", async (contex
   assert.ok(many.every((answer) => answer.status === 200));
 });
 
+test("a stranger that asks without end loses its connection, and a node may ask as often as it likes", async (context) => {
+  const rig = await edgeRig(context);
+  let known = false;
+  rig.answer = (request) => rig.link.reply(request.id, { ...textReply(200, "x"), known });
+  const patient = await rig.connect();
+  for (let round = 0; round < 3; round++) {
+    for (let count = 0; count < mostAsked.requests; count++) {
+      assert.equal((await patient.request("GET", "/machine/x")).status, 200);
+    }
+    rig.clock.advance(mostAsked.withinMs);
+  }
+  const flood = await rig.connect();
+  const asked = async (client: NoiseClient): Promise<number> => {
+    for (let count = 0; count < 1000; count++) {
+      const answer = await client.request("GET", "/machine/x").catch(() => undefined);
+      if (answer === undefined) {
+        return count;
+      }
+    }
+    return 1000;
+  };
+  assert.equal(await asked(flood), mostAsked.requests);
+  known = true;
+  assert.equal(await asked(await rig.connect()), 1000);
+});
+
 for (const who of ["stranger", "node"] as const) {
   test(`a ${who} that asks on and on and reads no answer is cut, and one that reads is not`, async (context) => {
     const rig = await edgeRig(context);
@@ -312,7 +339,7 @@ for (const who of ["stranger", "node"] as const) {
     rig.answer = (request) =>
       rig.link.reply(request.id, { status: 200, contentType: "text/plain", body, known: who === "node" });
     const reading = await rig.connect();
-    for (let count = 0; count < 500; count++) {
+    for (let count = 0; count < 200; count++) {
       assert.equal((await reading.request("GET", "/machine/x")).status, 200);
     }
     const deaf = await rig.connect();
@@ -324,6 +351,8 @@ for (const who of ["stranger", "node"] as const) {
         deaf.request("GET", "/machine/x").catch(() => undefined);
       }
       await turn();
+      // Slowly enough for a stranger, and soon enough not to be cut for its silence.
+      rig.clock.advance(400);
     }
     assert.equal(rig.counters.streamsCut, 1);
     deaf.socket.resume();

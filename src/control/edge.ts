@@ -145,6 +145,13 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
     blocked: (session) => events?.blocked(session),
     drained: (session) => events?.drained(session),
     overflowed: cut,
+    flooded(connection) {
+      log.debug(
+        { machine: shortKey(connection.machineKey), from: connection.source },
+        "a stranger floods with requests",
+      );
+      connection.destroy();
+    },
     dirty: (connection) => writes.add(connection),
     patient: (connection) => writes.addPatient(connection),
     closed(connection) {

@@ -4,7 +4,7 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { maxBodyBytes } from "../../src/api/read-body.ts";
-import { maxBody, mostUnread } from "../../src/control/connection.ts";
+import { maxBody, mostAsked, mostUnread } from "../../src/control/connection.ts";
 import { defaultEdgeLimits } from "../../src/control/edge.ts";
 import { maxHujsonDepth, maxHujsonLength } from "../../src/policy/hujson.ts";
 import { defaultRelayLimits } from "../../src/relay/limits.ts";
@@ -36,6 +36,7 @@ test("the limits on the page are those of the code", () => {
     ["from the handshake to the first request", seconds(defaultEdgeLimits.firstRequestMs)],
     ["connections of machines that belong to no node", `${defaultEdgeLimits.strangers};`],
     ["connections of one machine key", `${defaultEdgeLimits.perMachine} |`],
+    ["requests of strangers on a connection", `${mostAsked.requests} in ${seconds(mostAsked.withinMs)}`],
     ["answers that a client leaves unread", `${mostUnread.node}; ${mostUnread.stranger} for strangers`],
     ["a node's request body", mib(maxBody), seconds(defaultEdgeLimits.bodyMs)],
     ["unfinished bodies in all", mib(defaultEdgeLimits.bodies)],
