@@ -23,7 +23,8 @@ interface World extends Installation {
 async function world(context: TestContext): Promise<World> {
   const folder = scratchFolder(context, "switch");
   const installation = await installHeadscale(folder);
-  const env: Env = { HAWSER_DATA_DIR: join(folder, "hawser") };
+  // Nothing but what headscale had: Hawser finds a place for its own beside the database.
+  const env: Env = {};
   const words = ["--config", installation.configFile];
   const { url } = installation;
   return {

@@ -6,9 +6,9 @@ import { warnOfExposedSecrets } from "./exposed.ts";
 import { gather } from "./gather.ts";
 import { logConfig } from "./groups.ts";
 import { keys } from "./keys.ts";
-import { cliGroup, readSource, unixSocket } from "./load.ts";
+import { cliGroup, dataDirOf, readSource, unixSocket } from "./load.ts";
 import type { Surroundings } from "./places.ts";
-import { defaultDataDir, findConfigFile, surroundings } from "./places.ts";
+import { findConfigFile, surroundings } from "./places.ts";
 import { Reading } from "./reading.ts";
 
 export interface LoadedCliConfig {
@@ -33,7 +33,7 @@ export async function loadCliConfig(overrides: Partial<Surroundings> = {}): Prom
   );
   const config: CliOnlyConfig = {
     cli: cliGroup(reading),
-    unixSocket: unixSocket(reading, reading.set(keys.dataDir) ?? defaultDataDir(around)),
+    unixSocket: unixSocket(reading, dataDirOf(reading, around)),
     log: logConfig(reading),
     disableCheckUpdates: reading.take(keys.disableCheckUpdates),
   };

@@ -90,8 +90,8 @@ export const keys = {
   dataDir: derived(
     "data_dir",
     path,
-    "data in the checkout; installed: /var/lib/hawser",
-    "The folder for everything the server keeps: keys, database, socket, certificates. Not a key of headscale's.",
+    "the folder of database.sqlite.path, if set; else data in the checkout; installed: /var/lib/hawser",
+    "The folder for everything the server keeps: keys, database, socket, certificates. Not a key of headscale's. On PostgreSQL, where neither this nor a database file is named, it is the folder of noise.private_key_path.",
   ),
   serverUrl: derived(
     "server_url",

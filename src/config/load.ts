@@ -87,7 +87,7 @@ function fileFault(line: number | null, text: string): Finding {
 }
 
 function build(reading: Reading, around: Surroundings, withFile: boolean): Config {
-  const dataDir = reading.set(keys.dataDir) ?? defaultDataDir(around);
+  const dataDir = dataDirOf(reading, around);
   const listenAddr = reading.take(keys.listenAddr) ?? defaultListenAddress;
   const tls = tlsConfig(reading, dataDir, listenAddr);
   const url = serverUrl(reading, around, listenAddr, tls, withFile);
@@ -133,6 +133,16 @@ function build(reading: Reading, around: Surroundings, withFile: boolean): Confi
     tuning: tuningConfig(reading),
     control: { threads: reading.set(keys.controlThreads) },
   };
+}
+
+/**
+ * headscale's configurations do not know the key: what Hawser keeps besides lies with the database, or with the server's
+ * identity where that is on PostgreSQL. The user who ran headscale may write there, and two servers are not one.
+ */
+export function dataDirOf(reading: Reading, around: Surroundings): string {
+  const identity = reading.has(keys.postgresName) ? reading.set(keys.noisePrivateKeyPath) : undefined;
+  const file = reading.set(keys.sqlitePath) ?? identity;
+  return reading.set(keys.dataDir) ?? (file === undefined ? defaultDataDir(around) : dirname(file));
 }
 
 export function cliGroup(reading: Reading): Config["cli"] {

@@ -85,6 +85,39 @@ suite("where the configuration is", () => {
   });
 });
 
+suite("where data is kept under a configuration of headscale's", () => {
+  const dataOf = async (text: string): Promise<string | undefined> => {
+    using place = scratch();
+    const file = place.write("conf/config.yaml", text);
+    const { config } = await loadConfig(place.around({ file }));
+    assert.ok(config !== undefined);
+    // The commands look for the socket where the server makes it.
+    assert.equal((await loadCliConfig(place.around({ file }))).config?.unixSocket, config.unixSocket);
+    return config.dataDir.replace(place.folder, "");
+  };
+  const noise = "noise: {private_key_path: /keys/noise.key}\n";
+
+  test("with the database, which the user who ran headscale may write", async () => {
+    assert.equal(
+      await dataOf(`${noise}database: {type: sqlite, sqlite: {path: /var/lib/headscale/db.sqlite}}\n`),
+      "/var/lib/headscale",
+    );
+    assert.equal(await dataOf("database: {sqlite: {path: lib/db.sqlite}}\n"), "/conf/lib");
+    assert.equal(await dataOf("db_path: /old/db.sqlite\n"), "/old");
+  });
+
+  test("on PostgreSQL with the server's identity", async () => {
+    const postgres = "database: {type: postgres, postgres: {host: h, name: n}}\n";
+    assert.equal(await dataOf(noise + postgres), "/keys");
+    assert.equal(await dataOf(postgres), "/program/data");
+  });
+
+  test("data_dir says otherwise, and a Noise key alone says nothing", async () => {
+    assert.equal(await dataOf(`data_dir: /d\ndatabase: {sqlite: {path: /var/lib/headscale/db.sqlite}}\n`), "/d");
+    assert.equal(await dataOf(noise), "/program/data");
+  });
+});
+
 suite("the commands' part of the configuration", () => {
   test("it is what the server uses", async () => {
     using place = scratch();
