@@ -5,7 +5,7 @@ import { createAllowAll } from "./allow-all.ts";
 import { CompiledEngine } from "./compiled-engine.ts";
 import type { PolicyEngine, PolicyNode, PolicyUser } from "./engine.ts";
 import { didYouMean } from "./name-hints.ts";
-import { formatProblems, type Positions, type PolicyProblem } from "./problems.ts";
+import { formatProblems, Problems, type Positions, type PolicyProblem } from "./problems.ts";
 import type { Policy } from "./policy.ts";
 import { layOut } from "./program.ts";
 import { readPolicy } from "./read-policy.ts";
@@ -74,14 +74,14 @@ export function compilePolicy(text: string, input: PolicyInput): CompileResult {
   const derpFaults = engine.derpMap === undefined ? [] : (settings.derpMapFaults?.(engine.derpMap) ?? []);
   const warnings = [
     ...read.warnings,
-    ...names.warnings,
+    ...names.warnings(),
     ...derpFaults.map((fault) => ({ message: `derpMap: ${fault}`, line: 0, column: 0 })),
   ];
-  if (names.errors.length > 0) {
+  if (names.failed) {
     if (input.tests !== "warn") {
-      return { ok: false, errors: names.errors };
+      return { ok: false, errors: names.errors() };
     }
-    warnings.push(...names.errors);
+    warnings.push(...names.errors());
   }
   const failures = runTests(engine);
   if (failures.length === 0) {
@@ -93,37 +93,21 @@ export function compilePolicy(text: string, input: PolicyInput): CompileResult {
     : { ok: false, errors: [failed] };
 }
 
-function suggestion(token: string, engine: CompiledEngine): { readonly hint?: string } {
-  const known = [...engine.directory.users()].flatMap(({ name, email }) => [email, `${name}@`]);
-  const hint = didYouMean(token, known);
-  return hint === undefined ? {} : { hint };
-}
-
 /** A name that means two people is refused; one that means nobody is only worth a warning: the person may come yet. */
-function checkNames(
-  engine: CompiledEngine,
-  policy: Policy,
-  positions: Positions,
-): { readonly errors: readonly PolicyProblem[]; readonly warnings: readonly PolicyProblem[] } {
-  const errors: PolicyProblem[] = [];
-  const warnings: PolicyProblem[] = [];
+function checkNames(engine: CompiledEngine, policy: Policy, positions: Positions): Problems {
+  const problems = new Problems(positions);
   const seen = new Set<string>();
+  const known = (): readonly string[] =>
+    [...engine.directory.users()].flatMap(({ name, email }) => [email, `${name}@`]);
   for (const { token, at } of policy.userTokens) {
     const candidates = engine.directory.candidates(token);
     if (candidates.length > 1) {
       const found = candidates.map((id) => engine.directory.user(id)?.name ?? "").join(", ");
-      errors.push({
-        message: `multiple users found: token ${JSON.stringify(token)} found: ${found}`,
-        ...positions.of(at),
-      });
+      problems.error(at, `multiple users found: token ${JSON.stringify(token)} found: ${found}`);
     } else if (candidates.length === 0 && !seen.has(token)) {
-      warnings.push({
-        message: `user not found: token ${JSON.stringify(token)}`,
-        ...positions.of(at),
-        ...(warnings.length < 100 ? suggestion(token, engine) : {}),
-      });
+      problems.warn(at, `user not found: token ${JSON.stringify(token)}`, () => didYouMean(token, known()));
     }
     seen.add(token);
   }
-  return { errors, warnings };
+  return problems;
 }

@@ -106,6 +106,17 @@ test("a user that nobody is, but for a slip, is a warning that names the one the
   );
 });
 
+test("of users that nobody is the first hundred are named: finding the place of each on one line is dear", () => {
+  const src = Array.from({ length: 5000 }, (_, index) => `nobody${index}@corp.example`);
+  const compiled = compilePolicy(JSON.stringify({ acls: [{ action: "accept", src, dst: ["*:*"] }] }), {
+    users: [],
+    nodes: [],
+    settings: { serverUrl: "https://control.example" },
+  });
+  assert.ok(compiled.ok);
+  assert.equal(compiled.warnings.length, 100);
+});
+
 test("exit routes under routes, and enforceRecorder without recorder, are warned of", () => {
   const read = readPolicy(
     JSON.stringify({
