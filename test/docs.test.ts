@@ -80,7 +80,7 @@ async function makeWorld(context: TestContext, kind: string): Promise<World> {
   mkdirSync(commands);
   symlinkSync(join(root, "bin"), join(folder, "bin"));
   for (const name of ["hawser", "headscale"]) {
-    script(join(commands, name), `exec ${join(root, "bin", name)} "$@"`);
+    script(join(commands, name), `exec "${join(root, "bin", name)}" "$@"`);
   }
   script(join(commands, "systemctl"), systemctl(folder, config, url));
   script(join(commands, "sudo"), 'exec "$@"');
@@ -149,7 +149,7 @@ verb=$1; shift
 case "$*" in *headscale*) echo "$verb headscale" >> ${folder}/headscale.log; exit 0 ;; esac
 case "$verb" in
   start|enable)
-    ${program} --config ${config} serve > ${folder}/hawser.log 2>&1 &
+    "${program}" --config ${config} serve > ${folder}/hawser.log 2>&1 &
     echo $! > ${pid}
     for i in $(seq 900); do
       curl -fsS -o /dev/null ${url}/health 2>/dev/null && exit 0
