@@ -4,8 +4,8 @@
 import { subscribe } from "node:diagnostics_channel";
 import { isMainThread } from "node:worker_threads";
 
-/** Idle is also a file that prepares something between two tests; nothing takes that long. */
-const patienceMs = Number(process.env["HAWSER_TEST_PATIENCE_MS"] ?? 60_000);
+/** Idle is also a file that prepares something between two tests, or cleans up after the last; no hook may take longer. */
+const patienceMs = Number(process.env["HAWSER_TEST_PATIENCE_MS"] ?? 300_000);
 
 // Threads and forks of a test file load this too.
 if (isMainThread && process.env["NODE_TEST_CONTEXT"] !== undefined && /\.test\.[jt]s$/.test(process.argv[1] ?? "")) {
@@ -14,7 +14,8 @@ if (isMainThread && process.env["NODE_TEST_CONTEXT"] !== undefined && /\.test\.[
 
 function watch(): void {
   const running = new Set<unknown>();
-  let idleSince = performance.now();
+  /** What comes before the first test (programs may be built) takes the time it takes. */
+  let idleSince = Infinity;
   subscribe("tracing:node.test:start", (test) => {
     running.add(test);
   });

@@ -91,6 +91,16 @@ test("what goes wrong after a test's end fails its file and is told", (context) 
   assert.match(said, /too late to be seen/);
 });
 
+test("what a file prepares before its first test may take long", (context) => {
+  const { tally, faults } = outcomeOf(context, {
+    "prepares.test.ts": `import { before } from "node:test";
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);
+      before(() => new Promise((wake) => setTimeout(wake, 3000)));
+      test("passes", () => {});`,
+  });
+  assert.deepEqual([tally.passed, tally.failed, faults], [1, 0, []]);
+});
+
 test("a test that waits longer than the patience with a left handle is not cut short", (context) => {
   const { tally, faults } = outcomeOf(context, {
     "waits.test.ts": `test("waits", () => new Promise((wake) => setTimeout(wake, 5000)));`,
