@@ -215,6 +215,18 @@ test("of two keys with one prefix the first is found by it, as headscale finds i
   ]);
 });
 
+test("a hash that would take days to check opens nothing and is never tried", () => {
+  const hash = `'$2a$31$${"a".repeat(53)}'`;
+  const conversion = convertDump("null_tags_user_id_migration_test.sql", (db) =>
+    db.exec(`INSERT INTO pre_auth_keys(id, prefix, hash) VALUES (50, 'abcdefghijkl', ${hash});
+      INSERT INTO api_keys(id, prefix, hash) VALUES (50, 'abcdefg', ${hash})`),
+  );
+  const kept = conversion.writes.flatMap((write) =>
+    write.kind === "put-pre-auth-key" || write.kind === "put-api-key" ? [[write.kind, write.secret]] : [],
+  );
+  assert.deepEqual(kept, [["put-pre-auth-key", { algorithm: "sha256", hash: "" }]]);
+});
+
 test("an empty newest policy means no policy, and no older one takes its place", () => {
   const conversion = convertDump("null_tags_user_id_migration_test.sql", (db) =>
     db.exec("INSERT INTO policies(id, data) VALUES (1, '{\"acls\":[]}'), (2, '')"),
