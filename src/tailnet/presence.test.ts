@@ -94,6 +94,34 @@ test("a hostname that changes renames the node, unless an admin chose the name",
   assert.equal(tailnet.node(id)?.givenName, "chosen");
 });
 
+test("a node that keeps changing its hostname is renamed a few times, and in the end to what it says last", async () => {
+  const world = await rig();
+  const { tailnet } = world;
+  const { id } = await oneNode(world);
+  const names = new Set<string>();
+  for (let count = 1; count <= 300; count++) {
+    tailnet.updatePresence(id, { hostinfo: { Hostname: `name${count}` } });
+    await turn();
+    names.add(defined(tailnet.node(id)).givenName);
+    world.now += 10;
+    tailnet.tick();
+  }
+  assert.equal(names.size, 20);
+  assert.equal(tailnet.node(id)?.hostinfo.Hostname, "name300");
+  world.now += 10_000;
+  tailnet.tick();
+  await turn();
+  assert.equal(tailnet.node(id)?.givenName, "name300");
+  await turn();
+  tailnet.updatePresence(id, { hostinfo: { Hostname: "again" } });
+  await turn();
+  assert.equal(tailnet.node(id)?.givenName, "name300", "one more is as much as the time since has paid for");
+  world.now += 10_000;
+  tailnet.tick();
+  await turn();
+  assert.equal(tailnet.node(id)?.givenName, "again");
+});
+
 test("a node is online while one session is open and for a grace after", async () => {
   const world = await rig();
   const { tailnet } = world;

@@ -18,6 +18,12 @@ export interface PresenceHooks {
 
 /** Milliseconds between two writes of what changed. */
 const writeBehind = 2_000;
+/**
+ * A new hostname or new routes may become a commit, a line of the audit log and news for everybody. A node that keeps
+ * changing them gets so many at once and then one in so many milliseconds, of what it says by then.
+ */
+const followBurst = 20;
+const followEvery = 10_000;
 
 export class Presences implements TailnetPresence {
   readonly #state: TailnetState;
@@ -33,6 +39,9 @@ export class Presences implements TailnetPresence {
   readonly #expired = new Set<NodeId>();
   /** No node's expiry passes before this. */
   #nextExpiry = Number.POSITIVE_INFINITY;
+  /** When a node's changes of name and routes will all have been paid for, and whose wait for that. */
+  readonly #followPaidAt = new Map<NodeId, number>();
+  readonly #toFollow = new Set<NodeId>();
   #dirty = new Set<NodeId>();
   #lastWrite: number;
   #writing: Promise<void> | undefined;
@@ -71,9 +80,21 @@ export class Presences implements TailnetPresence {
     this.#state.replaceNode(next);
     this.#dirty.add(id);
     if (next.hostinfo.Hostname !== node.hostinfo.Hostname || next.advertised !== node.advertised) {
-      this.#hooks.followHostinfo(id);
+      this.#followHostinfo(id);
     }
     return true;
+  }
+
+  #followHostinfo(id: NodeId): void {
+    const now = this.#options.now();
+    const paidAt = Math.max(now, this.#followPaidAt.get(id) ?? now);
+    if (paidAt - now > (followBurst - 1) * followEvery) {
+      this.#toFollow.add(id);
+      return;
+    }
+    this.#followPaidAt.set(id, paidAt + followEvery);
+    this.#toFollow.delete(id);
+    this.#hooks.followHostinfo(id);
   }
 
   sessionOpened(id: NodeId): void {
@@ -145,6 +166,9 @@ export class Presences implements TailnetPresence {
     this.#passExpiries(now);
     this.#goOffline(now);
     this.#settler.settle();
+    for (const id of this.#toFollow) {
+      this.#followHostinfo(id);
+    }
     for (const [id, at] of this.#goneAt) {
       if (at > now) {
         break;
@@ -241,6 +265,8 @@ export class Presences implements TailnetPresence {
     this.#goneAt.delete(id);
     this.#expired.delete(id);
     this.#dirty.delete(id);
+    this.#followPaidAt.delete(id);
+    this.#toFollow.delete(id);
     this.#settler.unhealthy.delete(id);
   }
 
