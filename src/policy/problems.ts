@@ -22,10 +22,30 @@ export function hintText(hint: Hint): string | undefined {
 /** More would not be read, and a file that is wrong everywhere must not cost more than one that is right. */
 const maxProblems = 100;
 
+const blockLength = 1024;
+
+/** No block begins inside a pair of surrogates. */
+function blockStart(text: string, block: number): number {
+  const at = block * blockLength;
+  return (text.charCodeAt(at) & 0xfc00) === 0xdc00 && (text.charCodeAt(at - 1) & 0xfc00) === 0xd800 ? at + 1 : at;
+}
+
+/** For each block the bytes before it. */
+function countBlocks(text: string): readonly number[] {
+  const counts = [0];
+  for (let block = 0; block * blockLength < text.length; block++) {
+    const end = Math.min(blockStart(text, block + 1), text.length);
+    counts.push((counts[block] ?? 0) + utf8Length(text, blockStart(text, block), end));
+  }
+  return counts;
+}
+
 /** Offsets to lines and columns, by binary search over the line starts. */
 export class Positions {
   readonly #text: string;
   readonly #starts: number[] = [0];
+  /** Bytes before every so many code units, for there may be thousands of questions about one line of megabytes. */
+  #bytes: readonly number[] | undefined;
 
   constructor(text: string) {
     this.#text = text;
@@ -45,7 +65,13 @@ export class Positions {
         high = middle - 1;
       }
     }
-    return { line: low + 1, column: utf8Length(this.#text, this.#starts[low] ?? 0, offset) + 1 };
+    return { line: low + 1, column: this.#bytesBefore(offset) - this.#bytesBefore(this.#starts[low] ?? 0) + 1 };
+  }
+
+  #bytesBefore(offset: number): number {
+    this.#bytes ??= countBlocks(this.#text);
+    const block = Math.floor(offset / blockLength);
+    return (this.#bytes[block] ?? 0) + utf8Length(this.#text, blockStart(this.#text, block), offset);
   }
 }
 
