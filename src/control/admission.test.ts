@@ -7,6 +7,8 @@ import { type AdmissionOptions, createAdmission, type Ticket } from "./admission
 
 interface Guest {
   gone: boolean;
+  /** Letting it in is a fault of the program. */
+  broken: boolean;
   ticket: Ticket | undefined;
   turnedAway: boolean;
 }
@@ -15,17 +17,27 @@ interface Guest {
 function rig(options: Partial<AdmissionOptions> = {}) {
   const clock = createManualClock();
   const turns: (() => void)[] = [];
-  const admission = createAdmission({ clock, later: (task) => turns.push(task), ...options });
+  const faults: unknown[] = [];
+  const admission = createAdmission({
+    clock,
+    later: (task) => turns.push(task),
+    failed: (fault) => faults.push(fault),
+    ...options,
+  });
   const admitted: string[] = [];
   return {
     clock,
     admission,
     admitted,
+    faults,
     add: (source: string, name = source): Guest | undefined => {
-      const guest: Guest = { gone: false, ticket: undefined, turnedAway: false };
+      const guest: Guest = { gone: false, broken: false, ticket: undefined, turnedAway: false };
       const taken = admission.add(source, {
         gone: () => guest.gone,
         admit(ticket) {
+          if (guest.broken) {
+            throw new RangeError("a fault of the program");
+          }
           admitted.push(name);
           guest.ticket = ticket;
           clock.advance(2);
@@ -52,6 +64,17 @@ function present(guest: Guest | undefined): Guest {
   assert.ok(guest !== undefined);
   return guest;
 }
+
+test("a fault in one handshake costs that visitor and its ticket, and the next are let in", () => {
+  const { add, admission, admitted, faults, run } = rig({ silent: 1, sliceMs: 100 });
+  const broken = present(add("one"));
+  broken.broken = true;
+  add("two");
+  run();
+  assert.deepEqual([admitted, broken.turnedAway, faults.length], [["two"], true, 1]);
+  assert.equal(admission.silent, 1);
+  assert.ok(add("three") !== undefined);
+});
 
 test("handshakes of a flood wait behind themselves", () => {
   const { add, admitted, admission, turn } = rig({ capacity: 10, sliceMs: 4 });

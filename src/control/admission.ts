@@ -50,6 +50,8 @@ export interface AdmissionOptions {
   readonly sliceMs?: number;
   /** For so long an answer is worth something to a client, ms. */
   readonly patienceMs?: number;
+  /** Told of what `admit` throws. */
+  readonly failed: (fault: unknown) => void;
 }
 
 export const admissionDefaults = { capacity: 32_768, silent: 256, asking: 256, sliceMs: 4, patienceMs: 8000 } as const;
@@ -77,7 +79,7 @@ interface Waiting {
 }
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { clock, later, capacity, sliceMs, patienceMs, ...most } = { ...admissionDefaults, ...options };
+  const { clock, later, failed, capacity, sliceMs, patienceMs, ...most } = { ...admissionDefaults, ...options };
   const bySource = new Map<string, Waiting[]>();
   /** Tickets and since when, the oldest first. */
   const silent = new Map<Ticket, number>();
@@ -185,13 +187,25 @@ export function createAdmission(options: AdmissionOptions): Admission {
       if (one.visitor.gone()) {
         continue;
       }
-      if (clock.elapsed() - one.since > patienceMs) {
-        one.visitor.turnAway();
-      } else {
-        one.visitor.admit(ticket());
-      }
+      serve(one);
     } while (clock.elapsed() - start < sliceMs);
     later(run);
+  }
+
+  /** A fault in one visitor's handshake is told and costs that visitor; the others are let in all the same. */
+  function serve({ visitor, since }: Waiting): void {
+    if (clock.elapsed() - since > patienceMs) {
+      visitor.turnAway();
+      return;
+    }
+    const given = ticket();
+    try {
+      visitor.admit(given);
+    } catch (fault) {
+      given.served();
+      failed(fault);
+      visitor.turnAway();
+    }
   }
 
   return {

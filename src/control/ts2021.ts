@@ -52,12 +52,20 @@ export function createTs2021(options: Ts2021Options): Ts2021 {
   const admission = createAdmission({
     clock,
     later: setImmediate,
+    failed: (fault) =>
+      log.error(
+        { error: fault instanceof Error ? (fault.stack ?? fault.message) : String(fault) },
+        "a handshake failed by a fault of the server",
+      ),
     ...options.bounds,
   });
   const webSockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
-    maxPayload: 1024 * 1024,
+    // A stranger's too: records have 4 KB at most, and clients put a few of them in a message.
+    maxPayload: 64 * 1024,
+    maxFragments: 64,
+    maxBufferedChunks: 1024,
     clientTracking: false,
     handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
   });

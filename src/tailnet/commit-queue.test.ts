@@ -166,6 +166,25 @@ test("what another server stored is found when it gets in the way", async () => 
   assert.ok(bob.id > 50, "ids go on after what the other gave out");
 });
 
+test("a bug in a command that needs no commit is its caller's alone, and it is not tried again", async () => {
+  const world = await rig();
+  const user = await makeUser(world.tailnet, "bob");
+  const key = await makeKey(world.tailnet, { user: user.id });
+  must(await world.tailnet.register(admin, registration(1, 1), key));
+  let tries = 0;
+  const hostinfo = {
+    get OS(): string {
+      tries++;
+      throw new RangeError("a fault of the program");
+    },
+  };
+  const broken = registration(1, 1, { hostinfo });
+  await assert.rejects(world.tailnet.register(admin, broken, key), /a fault of the program/);
+  const before = tries;
+  must(await world.tailnet.createUser(admin, { name: "ada" }));
+  assert.equal(tries, before);
+});
+
 test("closing finishes what waits and takes nothing more", async () => {
   const world = await rig();
   const pending = world.tailnet.createUser(admin, { name: "ada" });

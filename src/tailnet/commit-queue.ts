@@ -184,11 +184,7 @@ export class CommitQueue {
         plan.abandon();
         command.fail(error);
       } else if (plan.writes.length === 0) {
-        for (const action of plan.afterwards) {
-          action();
-        }
-        this.#settler.settle();
-        command.succeed();
+        this.#finishWithout(plan, command);
       } else {
         for (const subject of plan.changed) {
           pending.add(subject);
@@ -198,6 +194,20 @@ export class CommitQueue {
     }
     this.#waiting.splice(0, taken);
     return batch;
+  }
+
+  /** What needs no commit. A bug in it is its caller's: the command is not tried again with every batch to come. */
+  #finishWithout(plan: Plan, command: Waiting): void {
+    try {
+      for (const action of plan.afterwards) {
+        action();
+      }
+      this.#settler.settle();
+    } catch (bug) {
+      command.crash(bug);
+      return;
+    }
+    command.succeed();
   }
 
   #finish(batch: readonly { plan: Plan; command: Waiting }[], outcome: CommitOutcome): void {
