@@ -90,6 +90,9 @@ async function measure(
 ): Promise<StormResult> {
   say("registering");
   await pool.all({ kind: "register", concurrency: 50 });
+  // A server chooses its edge threads at its start, by the nodes it knows then: a tailnet this large was not born today.
+  await server.end();
+  await server.launch();
   await settle();
   say("connecting");
   const meterStart = await pool.meter();

@@ -138,24 +138,24 @@ test("no more are silent and no more ask than may, and each that goes on lets in
   assert.deepEqual(counts(), [10, 0, 0, 0]);
 });
 
-test("those who say nothing, or wait for an answer, keep others out for a second, no longer", () => {
+test("those who say nothing, or wait for an answer, keep others out for half a second, no longer", () => {
   const { clock, add, admitted, run } = rig({ silent: 2, asking: 1, sliceMs: 100 });
   const first = present(add("asks for long"));
   run();
   first.ticket?.spoke();
   add("kept out");
   run();
-  clock.advance(900);
+  clock.advance(450);
   run();
   assert.deepEqual(admitted, ["asks for long"]);
-  clock.advance(200);
+  clock.advance(100);
   run();
   assert.deepEqual(admitted, ["asks for long", "kept out"]);
   add("silent");
   add("honest");
   run();
   assert.deepEqual(admitted.slice(2), ["silent"]);
-  clock.advance(1200);
+  clock.advance(600);
   run();
   assert.deepEqual(admitted.slice(2), ["silent", "honest"]);
 });

@@ -54,7 +54,7 @@ export interface AdmissionOptions {
   readonly failed: (fault: unknown) => void;
 }
 
-export const admissionDefaults = { capacity: 32_768, silent: 256, asking: 256, sliceMs: 4, patienceMs: 8000 } as const;
+export const admissionDefaults = { capacity: 32_768, silent: 128, asking: 96, sliceMs: 4, patienceMs: 8000 } as const;
 
 /** The bounds of each of so many edges: the core answers one request after the other, however many edges ask. */
 export function boundsOfEach(edges: number): { readonly silent: number; readonly asking: number } {
@@ -69,7 +69,7 @@ export function boundsOfEach(edges: number): { readonly silent: number; readonly
  */
 const arrivalsMs = 16;
 /** So long silent, or without an answer (a login waits for a person), one does not keep others out, ms. */
-const ticketMs = 1000;
+const ticketMs = 500;
 /** How often those are looked for while nobody else can be let in, ms. */
 const lookMs = 100;
 

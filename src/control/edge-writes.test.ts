@@ -123,3 +123,19 @@ test("buffers for sealing are used again, and only so many are kept", () => {
   assert.equal(buffers.take(), first);
   assert.notEqual(buffers.take(), third);
 });
+
+test("buffers that nobody needed from one rest to the next are let go of", () => {
+  const buffers = createSealBuffers(10);
+  const taken = [buffers.take(), buffers.take(), buffers.take(), buffers.take()];
+  for (const buffer of taken) {
+    buffers.giveBack(buffer);
+  }
+  buffers.rest();
+  // Two are in use at a time until the next rest.
+  const [one, two] = [buffers.take(), buffers.take()];
+  buffers.giveBack(one);
+  buffers.giveBack(two);
+  buffers.rest();
+  const kept = [buffers.take(), buffers.take(), buffers.take()];
+  assert.equal(kept.filter((buffer) => taken.includes(buffer)).length, 2);
+});

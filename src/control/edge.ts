@@ -246,6 +246,7 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
 
   function sweep(): void {
     cancelSweep = clock.after(sweepMs, sweep);
+    buffers.rest();
     const now = clock.elapsed();
     for (const connection of connections) {
       const silence = now - connection.heardAt;

@@ -12,18 +12,29 @@ export interface SealBuffers {
   take(): Buffer;
   /** The taker promises that nothing reads it any more. */
   giveBack(buffer: Buffer): void;
+  /** Lets go of those that nobody needed since this was last called: a storm's buffers are not held for ever. */
+  rest(): void;
 }
 
 /** `keep`: how many idle buffers are held; more are left to the garbage collector. */
 export function createSealBuffers(keep = 128): SealBuffers {
   const size = sealedLength(sealStep);
   const idle: Buffer[] = [];
+  let unneeded = 0;
   return {
-    take: () => idle.pop() ?? Buffer.allocUnsafeSlow(size),
+    take() {
+      const buffer = idle.pop();
+      unneeded = Math.min(unneeded, idle.length);
+      return buffer ?? Buffer.allocUnsafeSlow(size);
+    },
     giveBack(buffer) {
       if (idle.length < keep) {
         idle.push(buffer);
       }
+    },
+    rest() {
+      idle.length -= unneeded;
+      unneeded = idle.length;
     },
   };
 }

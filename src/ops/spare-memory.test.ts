@@ -23,6 +23,28 @@ test("the system is asked when memory has grown, and not again before it has gro
   assert.equal(spare.asked, 2);
 });
 
+test("in the middle of growth the system is not asked, but growth without end is not waited for", async () => {
+  let resident = 100 * megabyte;
+  const seen = { looks: 0 };
+  const askedAt: number[] = [];
+  const spare = giveSpareMemoryBack({
+    trim: () => askedAt.push(seen.looks),
+    resident: () => {
+      // Forty looks of growth, then none.
+      resident += seen.looks < 40 ? 10 * megabyte : 0;
+      seen.looks++;
+      return resident;
+    },
+    everyMs: 1,
+  });
+  while (seen.looks < 80) {
+    await wait(5);
+  }
+  spare.stop();
+  assert.equal(askedAt.length, 2, askedAt.join(" "));
+  assert.ok((askedAt[0] ?? 0) > 16 && (askedAt[1] ?? 0) > 36, askedAt.join(" "));
+});
+
 test("where the system cannot be asked nothing happens", async () => {
   const spare = giveSpareMemoryBack({ trim: undefined, resident: () => 500 * megabyte, everyMs: 1 });
   await wait(20);

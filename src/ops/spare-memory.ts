@@ -21,22 +21,41 @@ export interface SpareMemoryOptions {
 
 /** Growth since the last time, bytes, below which asking is not worth the milliseconds. */
 const worthwhile = 8 * 1024 * 1024;
-const lookEveryMs = 20_000;
+const lookEveryMs = 1000;
+/** Growth from one look to the next that means more is to come: asking in the middle of a storm is asking twice … */
+const stillGrowing = 1024 * 1024;
+/** … but what grows without end is not waited for. */
+const mostLooks = 20;
 
 export function giveSpareMemoryBack({ trim, resident, everyMs = lookEveryMs }: SpareMemoryOptions): SpareMemory {
   let asked = 0;
   let longestMs = 0;
   /** After the start there is always something. */
   let floor = 0;
+  let before = 0;
+  let postponed = 0;
   const look = (): void => {
-    if (trim === undefined || resident() < floor + worthwhile) {
+    if (trim === undefined) {
       return;
     }
+    const now = resident();
+    const grows = now > before + stillGrowing;
+    before = now;
+    floor = Math.min(floor, now);
+    if (now < floor + worthwhile) {
+      return;
+    }
+    if (grows && postponed < mostLooks) {
+      postponed++;
+      return;
+    }
+    postponed = 0;
     const start = performance.now();
     trim();
     asked++;
     longestMs = Math.max(longestMs, performance.now() - start);
     floor = resident();
+    before = floor;
   };
   const timer = setInterval(look, everyMs).unref();
   return {

@@ -50,11 +50,16 @@ export function rawFrame(...chunks: readonly Uint8Array[]): Buffer {
 }
 
 /** Level 1: on peers' JSON it is both quicker and smaller than the default. */
-const compressOptions = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+const params = { [constants.ZSTD_c_compressionLevel]: 1 };
+/** The most that a frame's header, its blocks' headers and its checksum may add to what does not get smaller. */
+const roomForHeaders = 64;
+/** Output is gathered in buffers of this size or, for less, of just what is needed: the runtime's own are 16 KB always. */
+const maxChunk = 16 * 1024;
 
 /** One compressed frame. Costs about 30 µs before the first byte: for what is shared or large. */
 export function compress(bytes: Uint8Array): Buffer {
-  return zstdCompressSync(bytes, compressOptions);
+  const chunkSize = Math.min(maxChunk, bytes.length + roomForHeaders);
+  return zstdCompressSync(bytes, { params, chunkSize });
 }
 
 /**
