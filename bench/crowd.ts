@@ -108,7 +108,7 @@ async function measure(nodes: number, say: (text: string) => void): Promise<Crow
     const idleKeepAlives = (keepAlives(await server.metrics()) - aliveStart) / idleSeconds;
 
     say("reconnecting and comparing");
-    const { differences = 0, compared = 0 } = await pool.all({ kind: "reconnect" });
+    const { differences = 0, compared = 0 } = await pool.reconnect();
 
     say("killed and started again, nobody there");
     await pool.stop();

@@ -146,13 +146,13 @@ async function measure(
   say("reconnecting all at once");
   const meterIdle = await pool.meter();
   const reconnectStart = wallClock();
-  const reconnect = await pool.all({ kind: "reconnect" });
+  const reconnect = await pool.reconnect();
   const reconnected = server.usage();
   const meterReconnected = await pool.meter();
 
   say("two more storms");
   for (let storm = 1; storm < storms; storm++) {
-    await pool.all({ kind: "reconnect" });
+    await pool.reconnect();
   }
   await new Promise((done) => setTimeout(done, settleSeconds * 1000));
   const settled = server.usage();

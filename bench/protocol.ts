@@ -60,8 +60,10 @@ export type SimCommand =
   | { readonly kind: "compare"; readonly concurrency: number }
   /** Waits until no message has come for so long. */
   | { readonly kind: "await-quiet"; readonly ms: number }
-  /** Drops every connection at once and connects anew, all at the same time; compares the maps before and after. */
+  /** Drops every connection at once and connects anew, all at the same time … */
   | { readonly kind: "reconnect" }
+  /** … and compares the maps from before with those of now. */
+  | { readonly kind: "compare-with-before" }
   /** From now on clients whose stream ends come back by themselves; waits until all have lost theirs and are back. */
   | { readonly kind: "survive" }
   | { readonly kind: "stats" };

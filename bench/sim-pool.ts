@@ -102,6 +102,15 @@ export class SimPool {
     };
   }
 
+  /**
+   * All drop their connections at once and come back; the answer's time is that of the last full map. The comparison
+   * begins when those of all processes are back: one that is not may still count as online for a while.
+   */
+  async reconnect(): Promise<SimAnswer> {
+    const { at } = await this.all({ kind: "reconnect" });
+    return { ...(await this.all({ kind: "compare-with-before" })), at };
+  }
+
   /** What all clients have counted so far, and the CPU they have used, in seconds. */
   async meter(): Promise<Meter & { cpu: number }> {
     const total = { ...newMeter(), cpu: 0 };

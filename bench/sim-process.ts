@@ -82,6 +82,8 @@ async function run(command: SimCommand): Promise<SimAnswer> {
       return { at: wallClock() };
     case "reconnect":
       return reconnect();
+    case "compare-with-before":
+      return compareWith(hadBefore);
     case "survive":
       return survive();
     case "stats":
@@ -205,15 +207,18 @@ function steadily(moves: readonly TimedMove[]): Promise<readonly (readonly [numb
   );
 }
 
-function reconnect(): Promise<SimAnswer> {
-  return compareAnew(async () => {
-    lost.clear();
-    for (const client of clients) {
-      client.closeMap();
-      client.disconnect();
-    }
-    await Promise.all(clients.map((client) => retry(() => open(client), 600)));
-  });
+/** The netmaps of before, for the comparison once everybody, in all processes, is back. */
+let hadBefore: readonly NetmapModel[] = [];
+
+async function reconnect(): Promise<SimAnswer> {
+  hadBefore = clients.map(({ netmap }) => netmap);
+  lost.clear();
+  for (const client of clients) {
+    client.closeMap();
+    client.disconnect();
+  }
+  await Promise.all(clients.map((client) => retry(() => open(client), 600)));
+  return { at: wallClock() };
 }
 
 /** A fresh map stream over the connection that is there. */
@@ -226,6 +231,10 @@ async function reopen(client: SimClient): Promise<void> {
 async function compareAnew(openAll: () => Promise<void>): Promise<SimAnswer> {
   const before = clients.map(({ netmap }) => netmap);
   await openAll();
+  return compareWith(before);
+}
+
+async function compareWith(before: readonly NetmapModel[]): Promise<SimAnswer> {
   const at = wallClock();
   cameBack = 0;
   do {

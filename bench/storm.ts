@@ -108,7 +108,7 @@ async function measure(
   const countsBefore = await server.metrics();
   const answers = watchAnswers(server);
   const stormStart = { at: wallClock(), cpu: server.usage().cpu };
-  const { differences = 0, compared = 0, samples = [], cameBack = 0, at } = await pool.all({ kind: "reconnect" });
+  const { differences = 0, compared = 0, samples = [], cameBack = 0, at } = await pool.reconnect();
   const stormEnd = server.usage();
   const stormCpu = stormEnd.cpu - stormStart.cpu;
   const slowest = await answers.stop();

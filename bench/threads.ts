@@ -88,7 +88,7 @@ async function measure(nodes: number, edgeThreads: number, say: (line: string) =
     const messages = (await pool.meter()).messages - messagesBefore;
 
     say(`${nodes} nodes, ${edgeThreads} edge threads: reconnecting and comparing`);
-    const { differences = 0, compared = 0 } = await pool.all({ kind: "reconnect" });
+    const { differences = 0, compared = 0 } = await pool.reconnect();
     const perMessage = (cpu: number): number => (cpu / messages) * 1e6;
     return {
       nodes,
