@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createMemoryStore } from "../store/memory.ts";
 import { sampleUser } from "../store/store-suite.ts";
-import { admin, errorOf, makeKey, makeUser, must, registration, rig, turn } from "../../test/tailnet-rig.ts";
+import { admin, errorOf, makeKey, makeUser, must, nodeKey, registration, rig, turn } from "../../test/tailnet-rig.ts";
 
 /** A disk that waits until it is told to go on. */
 function gatedDisk() {
@@ -146,6 +146,33 @@ test("a commit that was stored though it seemed to fail is found before the next
     world.batches.map(({ changes }) => changes[0]?.kind),
     ["user-changed"],
   );
+});
+
+test("what a registration that seemed to fail stored of a node's routes gives way to what memory says", async () => {
+  let lost = false;
+  const world = await rig({
+    wrapStore: (store) => ({
+      ...store,
+      commit: async (groups) => {
+        const outcome = await store.commit(groups);
+        if (lost) {
+          throw new Error("connection lost");
+        }
+        return outcome;
+      },
+    }),
+  });
+  const user = await makeUser(world.tailnet, "ada");
+  const key = await makeKey(world.tailnet, { user: user.id });
+  const { id } = must(await world.tailnet.register(admin, registration(1, 1), key));
+  lost = true;
+  const again = registration(1, 2, { host: { RoutableIPs: ["10.0.0.0/8"] }, oldNodeKey: nodeKey(1) });
+  assert.equal(errorOf(await world.tailnet.register(admin, again, key)), "the database did not accept the change");
+  lost = false;
+  must(await world.tailnet.createUser(admin, { name: "bob" }));
+  await world.tailnet.close();
+  const { tailnet } = await world.restart();
+  assert.deepEqual(tailnet.node(id)?.hostinfo, world.tailnet.node(id)?.hostinfo);
 });
 
 test("what another server stored is found when it gets in the way", async () => {

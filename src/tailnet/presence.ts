@@ -85,6 +85,11 @@ export class Presences implements TailnetPresence {
     return true;
   }
 
+  /** The store holds something else than memory, which knows better: it is written anew. */
+  storedOtherwise(id: NodeId): void {
+    this.#dirty.add(id);
+  }
+
   #followHostinfo(id: NodeId): void {
     const now = this.#options.now();
     const paidAt = Math.max(now, this.#followPaidAt.get(id) ?? now);

@@ -1,7 +1,9 @@
 // Brings memory to what the store holds, after a commit whose fate is unknown or one that somebody else made. Nodes'
-// presence stays as it is: memory's is newer.
+// presence stays as it is: memory's is newer, and what a lost commit brought with it (a registration that was stored but
+// seemed to fail) is told again by the client that tries again.
 import { sameJson } from "./adopt.ts";
-import { recordOf } from "./derive.ts";
+import type { NodeId } from "../wire/ids.ts";
+import { presenceOf, recordOf } from "./derive.ts";
 import type { TailnetOptions } from "./options.ts";
 import { compile } from "./policy-commands.ts";
 import type { Settler } from "./settle.ts";
@@ -16,11 +18,19 @@ export function resync(
     readonly settler: Settler;
     readonly options: TailnetOptions;
     readonly warn: (text: string) => void;
+    /** This node's presence in the store is not memory's. */
+    readonly storedOtherwise: (id: NodeId) => void;
   },
 ): number {
-  const { state, settler, options, warn } = deps;
+  const { state, settler, options, warn, storedOtherwise } = deps;
   for (const write of [...removals(snapshot, state), ...additions(snapshot, state)]) {
     state.apply(write);
+  }
+  for (const { record, presence } of snapshot.nodes) {
+    const node = state.nodes.get(record.id);
+    if (node !== undefined && !sameJson(presenceOf(node), presence)) {
+      storedOtherwise(node.id);
+    }
   }
   for (const counter of ["user", "node", "preAuthKey", "apiKey", "policy"] as const) {
     state.highest[counter] = Math.max(state.highest[counter], snapshot.highest[counter]);

@@ -43,7 +43,14 @@ export async function createTailnet(options: TailnetOptions): Promise<Tailnet> {
     now: () => options.now(),
     warn,
     sequence: snapshot.sequence,
-    resync: async () => resync(await store.load(), { state, settler, options, warn }),
+    resync: async () =>
+      resync(await store.load(), {
+        state,
+        settler,
+        options,
+        warn,
+        storedOtherwise: (id) => presences.storedOtherwise(id),
+      }),
     linger: options.linger,
   });
   const run = <Value>(planner: Planner<Value>): Promise<Result<Value>> => queue.run(planner);
