@@ -9,7 +9,7 @@ import { decodeMapRequest, decodeRegisterRequest } from "../wire/tailcfg-decode.
 import type { ControlCounters } from "./counters.ts";
 import type { EdgeHub } from "./edge-hub.ts";
 import type { EdgeEvents, EdgeLink, EdgeReply, EdgeRequest, RequestId } from "./edge-link.ts";
-import type { Log } from "./log.ts";
+import { faultText, type Log } from "./log.ts";
 import type { MachineCall } from "./machine-call.ts";
 import { answerMap } from "./map.ts";
 import { answerPath, createNodeCalls, type NodeCalls } from "./node-calls.ts";
@@ -172,7 +172,7 @@ export function createControlCore(options: ControlCoreOptions): ControlCore {
       try {
         outcome = await answering;
       } catch (error) {
-        log.error({ path, error: describe(error) }, "a request failed by a fault of the server");
+        log.error({ path, error: faultText(error) }, "a request failed by a fault of the server");
         outcome = replyWith(textReply(500, "internal error"));
       }
       inFlight.delete(id);
@@ -235,9 +235,4 @@ function callOf(request: EdgeRequest, signal: () => AbortSignal): MachineCall {
     query: new URLSearchParams(mark === -1 ? "" : request.path.slice(mark + 1)),
     signal,
   };
-}
-
-/** Type and place of a fault; its text might quote what a client sent. */
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -11,7 +11,7 @@ import { sourceOf } from "./client-address.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
 import type { ControlCounters } from "./counters.ts";
 import type { EdgeEvents, EdgeLink, EdgeReply, RequestId } from "./edge-link.ts";
-import { type Log, shortKey } from "./log.ts";
+import { faultText, type Log, shortKey } from "./log.ts";
 import { createSealBuffers } from "./seal-buffers.ts";
 import type { Transport } from "./transport.ts";
 import { createWriteTurns } from "./write-turns.ts";
@@ -104,7 +104,7 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
   const buffers = createSealBuffers();
   let lastRequest = firstRequest;
   const writes = createWriteTurns<Connection>(clock, counters, (connection, fault) => {
-    log.error({ error: fault instanceof Error ? (fault.stack ?? fault.message) : String(fault) }, "a write failed");
+    log.error({ error: faultText(fault) }, "a write failed");
     connection.destroy();
   });
   let events: EdgeEvents | undefined;

@@ -5,7 +5,7 @@ import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { type HttpHandler, pathOf, sendText, setSecurityHeaders } from "./http-handler.ts";
-import type { Log } from "./log.ts";
+import { faultText, type Log } from "./log.ts";
 import { bindPath, bindPort, type PortBinding } from "./port-binding.ts";
 import { refuseUpgrade } from "./ts2021.ts";
 
@@ -49,7 +49,7 @@ export function createListener({ handlers, upgrades, log, tls, ...options }: Lis
         notFound(request, response);
       }
     } catch (error) {
-      log.error({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, "a page failed");
+      log.error({ error: faultText(error) }, "a page failed");
       if (!response.headersSent) {
         sendText(response, 500, "internal error");
       } else {

@@ -11,6 +11,11 @@ export interface Log {
 
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
+/** What was thrown, with where it came from. */
+export function faultText(fault: unknown): string {
+  return fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
+}
+
 /** The first characters of a key: enough to recognise it in a log, of no use to anybody else. */
 export function shortKey(key: string): string {
   return key.slice(0, key.indexOf(":") + 9);

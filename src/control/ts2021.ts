@@ -13,7 +13,7 @@ import { clientAddress, sourceOf } from "./client-address.ts";
 import type { ControlCounters } from "./counters.ts";
 import type { Edge } from "./edge.ts";
 import { securityHeaders, pathOf } from "./http-handler.ts";
-import type { Log } from "./log.ts";
+import { faultText, type Log } from "./log.ts";
 import { socketTransport, type Transport, webSocketTransport } from "./transport.ts";
 
 export interface Ts2021Options {
@@ -52,11 +52,7 @@ export function createTs2021(options: Ts2021Options): Ts2021 {
   const admission = createAdmission({
     clock,
     later: setImmediate,
-    failed: (fault) =>
-      log.error(
-        { error: fault instanceof Error ? (fault.stack ?? fault.message) : String(fault) },
-        "a handshake failed by a fault of the server",
-      ),
+    failed: (fault) => log.error({ error: faultText(fault) }, "a handshake failed by a fault of the server"),
     ...options.bounds,
   });
   const webSockets = new WebSocketServer({
