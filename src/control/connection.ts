@@ -8,12 +8,13 @@ import { H2Server, type RequestHead, type ServerEvents } from "../wire/h2-server
 import type { MachineKey } from "../wire/ids.ts";
 import type { SessionKeys } from "../wire/noise.ts";
 import { RecordReader } from "../wire/record.ts";
+import { AskingLimits } from "./asking-limits.ts";
 import { BodyBuffer, type BodyBudget } from "./body-buffer.ts";
 import type { EdgeReply } from "./edge-link.ts";
 import { MapStream } from "./map-stream.ts";
+import { maxAlone, RecordOutlet, type WriteOutcome } from "./record-outlet.ts";
 import { replyHead } from "./reply-head.ts";
-import { pooledFrom, type SealBuffers, sealStep } from "./seal-buffers.ts";
-import { SealingQueue } from "./sealing-queue.ts";
+import type { SealBuffers } from "./seal-buffers.ts";
 import type { Transport } from "./transport.ts";
 
 /** Largest request body. */
@@ -24,14 +25,6 @@ const cutAbove = 64 * 1024 * 1024;
 const limits = { ...defaultLimits, streams: 128 };
 /** Requests under way at once of a machine that belongs to no node; it has a login to wait for and little else. */
 const strangerStreams = 16;
-/** Answers that a client may leave unread and yet ask on. Each costs far more here than its question did there. */
-export const mostUnread = { stranger: 64, node: 4096 } as const;
-/**
- * Requests of a machine that belongs to no node, in so many milliseconds: a login takes three. With more it has to shake
- * hands again, where it waits in line.
- */
-export const mostAsked = { requests: 256, withinMs: 10_000 } as const;
-
 /** What the owner of connections is told. */
 export interface ConnectionOwner {
   request(connection: Connection, stream: number, head: RequestHead, body: Uint8Array): void;
@@ -89,24 +82,19 @@ export class Connection implements ServerEvents {
   known = false;
   /** When the client was last heard. */
   heardAt: number;
-  /** When what waits for the client last became less, or began to wait. */
-  progressAt: number;
   /** A request has come, so the client holds the keys it claims. */
   proven = false;
-  readonly #transport: Transport;
   readonly #owner: ConnectionOwner;
   readonly #now: () => number;
-  readonly #buffers: SealBuffers;
   readonly #reader: RecordReader;
-  readonly #output: SealingQueue;
+  readonly #outlet: RecordOutlet;
   readonly #h2: H2Server;
   readonly #streams = new Map<number, StreamState>();
-  #full = false;
-  /** Answers since the socket last took all there was. */
-  #unread = 0;
-  /** Requests of a stranger since then. */
-  #asked = 0;
-  #askedSince = 0;
+  readonly #asking = new AskingLimits();
+  /** Of some session more waited than may, when that was last looked at. */
+  #someBlocked = false;
+  /** Whose `lone` message leaves with the next `flush`. */
+  #lone: MapStream | undefined;
   #dirty = false;
   /** A request came up whole in the bytes under way. */
   #answering = false;
@@ -116,38 +104,35 @@ export class Connection implements ServerEvents {
     this.machineKey = options.machineKey;
     this.capVersion = options.capVersion;
     this.source = options.source;
-    this.#transport = options.transport;
     this.#owner = options.owner;
     this.#now = options.now;
-    this.#buffers = options.buffers;
-    this.openedAt = this.heardAt = this.progressAt = options.now();
+    this.openedAt = this.heardAt = options.now();
     this.#reader = new RecordReader(options.keys.receiveKey);
-    this.#output = new SealingQueue(options.keys.sendKey);
+    const { transport, buffers, now } = options;
+    this.#outlet = new RecordOutlet({ transport, sendKey: options.keys.sendKey, buffers, now });
     this.#h2 = new H2Server(this, limits);
   }
 
   /** `greeting` (the handshake's answer) and the server's first frames leave in one write. */
   start(greeting: Uint8Array): void {
-    this.#output.take(this.#h2.output);
-    const first = this.#output.seal(sealStep);
-    this.#transport.write(first === undefined ? greeting : Buffer.concat([greeting, first]));
-    this.#transport.start({
+    this.#outlet.start(greeting, this.#h2.output, {
       data: (bytes) => this.#received(bytes),
-      drain: () => {
-        this.#full = false;
-        this.flush();
-      },
+      drain: () => this.flush(),
       closed: () => this.#closed(),
     });
   }
 
+  /** When what waits for the client last became less, or began to wait. */
+  get progressAt(): number {
+    return this.#outlet.progressAt;
+  }
   /** Streams that are open: requests and sessions. */
   get busy(): boolean {
     return this.#streams.size > 0;
   }
   /** Bytes that the windows let out and the socket has not taken. */
   get #unwritten(): number {
-    return this.#output.length + this.#h2.output.length;
+    return this.#outlet.length + this.#h2.output.length;
   }
   get hasSession(): boolean {
     for (const state of this.#streams.values()) {
@@ -159,7 +144,7 @@ export class Connection implements ServerEvents {
   }
   /** Something waits for the client to read. */
   get waitsForClient(): boolean {
-    if (this.#full || this.#unwritten > 0) {
+    if (this.#outlet.full || this.#unwritten > 0) {
       return true;
     }
     for (const state of this.#streams.values()) {
@@ -197,10 +182,15 @@ export class Connection implements ServerEvents {
   }
 
   request(stream: number, head: RequestHead): void {
-    if (this.#unread > (this.known ? mostUnread.node : mostUnread.stranger)) {
-      this.#owner.overflowed(this);
-    } else if (!this.known && this.#asksTooOften()) {
-      this.#owner.flooded(this);
+    switch (this.#asking.excess(this.known, this.heardAt)) {
+      case "unread":
+        this.#owner.overflowed(this);
+        return;
+      case "flood":
+        this.#owner.flooded(this);
+        return;
+      case undefined:
+        break;
     }
     if (this.#state !== "open") {
       return;
@@ -212,15 +202,6 @@ export class Connection implements ServerEvents {
     }
     const body = new BodyBuffer(this.#owner.bodyBudget(this), maxBody);
     this.#streams.set(stream, { kind: "receiving", head, body, startedAt: this.#now() });
-  }
-
-  #asksTooOften(): boolean {
-    if (this.heardAt - this.#askedSince >= mostAsked.withinMs) {
-      this.#askedSince = this.heardAt;
-      this.#asked = 0;
-    }
-    this.#asked++;
-    return this.#asked > mostAsked.requests;
   }
 
   data(stream: number, slice: Uint8Array): void {
@@ -258,12 +239,12 @@ export class Connection implements ServerEvents {
   writable(stream: number): void {
     const state = this.#streams.get(stream);
     if (state?.kind === "streaming") {
-      this.#pump(stream, state.map);
+      this.#pump(state.map);
     }
   }
 
   #refuse(stream: number, status: number, text: string): void {
-    this.#unread++;
+    this.#asking.answered();
     this.#forget(stream);
     const body = Buffer.from(text);
     this.#h2.finish(stream, replyHead(status, "text/plain; charset=utf-8"), { chunks: [body], length: body.length });
@@ -285,6 +266,9 @@ export class Connection implements ServerEvents {
         this.#owner.streamGone(this, stream);
         return;
       case "streaming":
+        if (this.#lone === state.map) {
+          this.#lone = state.map.lone = undefined;
+        }
         this.#owner.sessionGone(state.map.session);
         return;
     }
@@ -296,7 +280,7 @@ export class Connection implements ServerEvents {
     if (this.#streams.get(stream)?.kind !== "waiting") {
       return;
     }
-    this.#unread++;
+    this.#asking.answered();
     this.#streams.delete(stream);
     this.#h2.finish(stream, replyHead(reply.status, reply.contentType, reply.headers), {
       chunks: [reply.body],
@@ -305,52 +289,80 @@ export class Connection implements ServerEvents {
     this.#markDirty();
   }
 
-  /** False when the stream has gone meanwhile. */
-  openSession(stream: number, session: SessionId): boolean {
-    if (this.#streams.get(stream)?.kind !== "waiting") {
-      return false;
+  /** What `deliver` takes; undefined when the stream has gone meanwhile. */
+  openSession(stream: number, session: SessionId): MapStream | undefined {
+    const open = this.#h2.openStreamOf(stream);
+    if (open === undefined || this.#streams.get(stream)?.kind !== "waiting") {
+      return undefined;
     }
-    this.#streams.set(stream, { kind: "streaming", map: new MapStream(session) });
+    const map = new MapStream(session, open);
+    this.#streams.set(stream, { kind: "streaming", map });
     this.#h2.writeHead(stream, replyHead(200, "application/json"), false);
     this.#markDirty();
-    return true;
+    return map;
   }
 
-  /** True when nothing stands in the message's way: it leaves with the next `flush`. */
-  deliver(stream: number, message: MapMessage): boolean {
-    const state = this.#streams.get(stream);
-    if (state?.kind !== "streaming" || state.map.ending) {
+  /** True when nothing stands in the message's way: it leaves with the next `flush`. `now` is on the connection's clock. */
+  deliver(map: MapStream, message: MapMessage, now: number): boolean {
+    if (map.ending) {
       return false;
     }
-    const { map } = state;
-    const writable = !this.#full && map.unsent === 0;
-    if (!this.waitsForClient) {
-      this.progressAt = this.#now();
+    if (this.#isQuiet && map.unsent === 0 && message.length <= maxAlone) {
+      map.lone = message;
+      this.#lone = map;
+      this.#markDirty();
+      return true;
     }
-    map.push(message);
-    this.#pump(stream, map);
+    this.#queueLone();
+    const writable = !this.#outlet.full && map.unsent === 0;
+    if (!this.waitsForClient) {
+      this.#outlet.progressAt = now;
+    }
+    this.#queue(map, message);
     if (map.unsent + this.#unwritten > cutAbove) {
       this.#owner.overflowed(this);
     } else if (map.becomesBlocked(this.#unwritten)) {
+      this.#someBlocked = true;
       this.#owner.blocked(map.session);
     }
     this.#markDirty();
     return writable;
   }
 
-  endSession(stream: number): void {
-    const state = this.#streams.get(stream);
-    if (state?.kind === "streaming" && !state.map.ending) {
-      state.map.ending = true;
-      this.#pump(stream, state.map);
+  /** Nothing is on its way to the client. */
+  get #isQuiet(): boolean {
+    return this.#lone === undefined && !this.#outlet.full && this.#unwritten === 0;
+  }
+
+  #queue(map: MapStream, message: MapMessage): void {
+    map.push(message);
+    this.#pump(map);
+  }
+
+  /** What was to leave by itself takes its place among the rest. */
+  #queueLone(): void {
+    const map = this.#lone;
+    const message = map?.lone;
+    if (map !== undefined && message !== undefined) {
+      this.#lone = map.lone = undefined;
+      this.#queue(map, message);
+    }
+  }
+
+  endSession(map: MapStream): void {
+    if (!map.ending) {
+      this.#queueLone();
+      map.ending = true;
+      this.#pump(map);
       this.#markDirty();
     }
   }
 
   /** Moves as much of what waits as the windows let out into the HTTP/2 output. */
-  #pump(stream: number, map: MapStream): void {
-    if (map.pump(this.#h2, stream) > 0) {
-      this.progressAt = this.#now();
+  #pump(map: MapStream): void {
+    const stream = map.stream.id;
+    if (map.pump(this.#h2) > 0) {
+      this.#outlet.progressAt = this.#now();
     }
     if (map.ending && map.unsent === 0) {
       this.#streams.delete(stream);
@@ -375,42 +387,59 @@ export class Connection implements ServerEvents {
     }
   }
 
-  /** Seals and writes as much as the socket takes. */
+  /** Writes as much as the socket takes. */
   flush(): void {
     this.#dirty = false;
-    if (this.#state === "closed") {
-      return;
+    if (this.#state !== "closed" && !this.#flushLone()) {
+      this.#afterWrite(this.#outlet.write(this.#h2.output));
     }
-    this.#output.take(this.#h2.output);
-    while (!this.#full) {
-      const pooled = this.#output.length >= pooledFrom ? this.#buffers.take() : undefined;
-      const sealed = this.#output.seal(sealStep, pooled);
-      if (sealed === undefined) {
-        break;
-      }
-      if (sealed.length === 0) {
+  }
+
+  /** A message that is all there is to say leaves by itself: so does nearly every change, to thousands. False otherwise. */
+  #flushLone(): boolean {
+    const map = this.#lone;
+    const message = map?.lone;
+    if (map === undefined || message === undefined) {
+      return false;
+    }
+    const quiet = !this.#outlet.full && this.#outlet.length === 0 && this.#state === "open";
+    const head = quiet ? this.#h2.frameAround(map.stream, message.length) : undefined;
+    if (head === undefined) {
+      this.#queueLone();
+      return false;
+    }
+    this.#lone = map.lone = undefined;
+    this.#afterWrite(this.#outlet.writeAlone(head, message));
+    return true;
+  }
+
+  #afterWrite(outcome: WriteOutcome): void {
+    switch (outcome) {
+      case "full":
+        return;
+      case "exhausted":
         this.destroy();
         return;
-      }
-      this.#full = !this.#transport.write(
-        sealed,
-        pooled === undefined ? undefined : () => this.#buffers.giveBack(pooled),
-      );
-      this.progressAt = this.#now();
-    }
-    if (!this.#full) {
-      this.#unread = 0;
-      this.#tellDrained();
-      if (this.#state === "ending") {
-        this.#transport.end();
-      }
+      case "taken":
+        this.#asking.read();
+        this.#tellDrained();
+        if (this.#state === "ending") {
+          this.#outlet.end();
+        }
+        return;
     }
   }
 
   #tellDrained(): void {
+    if (!this.#someBlocked) {
+      return;
+    }
+    this.#someBlocked = false;
     for (const state of this.#streams.values()) {
       if (state.kind === "streaming" && state.map.becomesDrained(this.#unwritten)) {
         this.#owner.drained(state.map.session);
+      } else if (state.kind === "streaming" && state.map.blocked) {
+        this.#someBlocked = true;
       }
     }
   }
@@ -448,7 +477,7 @@ export class Connection implements ServerEvents {
   }
 
   destroy(): void {
-    this.#transport.destroy();
+    this.#outlet.destroy();
     this.#closed();
   }
 
@@ -460,7 +489,7 @@ export class Connection implements ServerEvents {
     for (const stream of this.#streams.keys()) {
       this.#forget(stream);
     }
-    this.#output.clear();
+    this.#outlet.clear();
     this.#owner.closed(this);
   }
 }

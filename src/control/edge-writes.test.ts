@@ -39,6 +39,79 @@ test("large messages to many clients, one of which reads late, arrive whole thou
   assert.equal(heard.size, streams.length);
 });
 
+test("what one turn brings for a session leaves in one write and in order, be it one message or several", async (context) => {
+  const rig = await edgeRig(context);
+  rig.answer = (request) => rig.link.openStream(request.id, request.id * 64);
+  const client = await rig.connect();
+  const stream = await client.map({});
+  const sizes = [1, 2, 1, 3, 1, 1];
+  let number = 0;
+  let writes = 0;
+  client.socket.on("data", () => writes++);
+  for (const size of sizes) {
+    const before = number;
+    const written = writes;
+    for (let count = 0; count < size; count++) {
+      rig.link.deliver(message({ number: number++ }), [64]);
+    }
+    for (let expected = before; expected < number; expected++) {
+      assert.deepEqual(await stream.next(), { number: expected });
+    }
+    assert.equal(writes, written + 1);
+  }
+  // The longest that is a record by itself, one more, and one behind which the stream ends.
+  for (const length of [4064, 4065, 4066, 4067, 4068, 4069, 4070, 10]) {
+    rig.link.deliver(message("x".repeat(length - 6)), [64]);
+    if (length === 10) {
+      rig.link.end(64);
+    } else {
+      await turn();
+    }
+    assert.equal(await stream.next(), "x".repeat(length - 6));
+  }
+  assert.equal(await stream.next(), undefined);
+});
+
+test("a message that waits alone goes with its stream when the client takes that back", async (context) => {
+  const rig = await edgeRig(context);
+  rig.answer = (request) => rig.link.openStream(request.id, request.id * 64);
+  const client = await rig.connect();
+  const first = await client.map({});
+  const second = await client.map({});
+  first.cancel();
+  await until(() => rig.seen.includes("closed 64"));
+  rig.link.deliver(message({ to: "both" }), [64, 128]);
+  assert.deepEqual(await second.next(), { to: "both" });
+  assert.equal(rig.counters.messagesDelivered, 1);
+  // Both sessions of one connection in one turn: the first waits alone until the second joins it.
+  const third = await client.map({});
+  rig.link.deliver(message({ to: "two" }), [128, 192]);
+  assert.deepEqual(await second.next(), { to: "two" });
+  assert.deepEqual(await third.next(), { to: "two" });
+});
+
+test("small messages to one that reads late arrive whole and in order, though all are sealed in one buffer", async (context) => {
+  const rig = await edgeRig(context);
+  rig.answer = (request) => rig.link.openStream(request.id, request.id * 64);
+  const late = await rig.connect();
+  const prompt = await rig.connect();
+  const streams = [await late.map({}), await prompt.map({})];
+  late.socket.pause();
+  const rounds = 3000;
+  for (let round = 0; round < rounds; round++) {
+    rig.link.deliver(message({ round, text: String.fromCharCode(97 + (round % 26)).repeat(3900) }), [64, 128]);
+    await turn();
+  }
+  late.socket.resume();
+  for (const stream of streams) {
+    for (let round = 0; round < rounds; round++) {
+      const told = (await stream.next()) as { round: number; text: string };
+      assert.equal(told.round, round);
+      assert.equal(told.text, String.fromCharCode(97 + (round % 26)).repeat(3900));
+    }
+  }
+});
+
 test("acknowledgements wait for the answer to leave with, but not for long", async (context) => {
   const rig = await edgeRig(context);
   rig.answer = () => undefined;

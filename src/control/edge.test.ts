@@ -11,7 +11,7 @@ import { WebSocket, createWebSocketStream } from "ws";
 import { generatePrivateKey, type PrivateKey } from "../wire/keys.ts";
 import { responseLength, startHandshake } from "../wire/noise.ts";
 import { maxPlaintextLength, RecordReader, RecordWriter } from "../wire/record.ts";
-import { mostAsked } from "./connection.ts";
+import { mostAsked } from "./asking-limits.ts";
 import { latencyBounds } from "./latency.ts";
 import { edgeRig, message, seams, until } from "./edge-rig.test-data.ts";
 import { connectNoise, type NoiseClient, upgrade } from "./noise-client.test-data.ts";

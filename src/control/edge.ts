@@ -13,6 +13,7 @@ import type { ControlCounters } from "./counters.ts";
 import type { EdgeEvents, EdgeLink, EdgeReply, RequestId } from "./edge-link.ts";
 import { faultText, type Log, shortKey } from "./log.ts";
 import { createSealBuffers } from "./seal-buffers.ts";
+import type { MapStream } from "./map-stream.ts";
 import type { Transport } from "./transport.ts";
 import { createWriteTurns } from "./write-turns.ts";
 
@@ -88,6 +89,11 @@ interface Place {
   readonly stream: number;
 }
 
+interface OpenSession {
+  readonly connection: Connection;
+  readonly map: MapStream;
+}
+
 export function createEdge({ clock, log, counters, limits: given, firstRequest = 0 }: EdgeOptions): Edge {
   const limits: EdgeLimits = { ...defaultEdgeLimits, ...given };
   const connections = new Set<Connection>();
@@ -98,7 +104,7 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
   const strangerBodies = createBodyPool(limits.bodies);
   const requests = new Map<RequestId, Place>();
   const requestOf = new Map<Connection, Map<number, RequestId>>();
-  const sessions = new Map<SessionId, Place>();
+  const sessions = new Map<SessionId, OpenSession>();
   /** Of connections that have no answer yet. */
   const tickets = new Map<Connection, Ticket>();
   const buffers = createSealBuffers();
@@ -295,30 +301,34 @@ export function createEdge({ clock, log, counters, limits: given, firstRequest =
     },
     openStream(id, session) {
       const place = takeRequest(id);
-      if (place === undefined || !place.connection.openSession(place.stream, session)) {
+      const map = place?.connection.openSession(place.stream, session);
+      if (place === undefined || map === undefined) {
         events?.closed(session);
         return;
       }
       becomeKnown(place.connection);
-      sessions.set(session, place);
+      sessions.set(session, { connection: place.connection, map });
     },
     deliver(message: MapMessage, targets: readonly SessionId[], acceptedAt?: number) {
+      const now = clock.elapsed();
+      let delivered = 0;
       let writable = 0;
       for (const session of targets) {
-        const place = sessions.get(session);
-        if (place !== undefined) {
-          counters.messagesDelivered++;
-          counters.bytesDelivered += message.length;
-          writable += place.connection.deliver(place.stream, message) ? 1 : 0;
+        const open = sessions.get(session);
+        if (open !== undefined) {
+          delivered++;
+          writable += open.connection.deliver(open.map, message, now) ? 1 : 0;
         }
       }
+      counters.messagesDelivered += delivered;
+      counters.bytesDelivered += delivered * message.length;
       if (acceptedAt !== undefined && writable > 0) {
         writes.news(acceptedAt, writable);
       }
     },
     end(session) {
-      const place = sessions.get(session);
-      place?.connection.endSession(place.stream);
+      const open = sessions.get(session);
+      open?.connection.endSession(open.map);
     },
     async stop(ms) {
       cancelSweep();

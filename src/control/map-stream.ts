@@ -1,6 +1,7 @@
 // What one map stream has still to say: references to messages that all sessions share, moved into HTTP/2 as far as the
 // windows let them out. Counts what waits, and knows when that is more than a client may leave unread.
 import type { MapMessage, SessionId } from "../netmap/contract.ts";
+import type { Stream } from "../wire/h2-stream.ts";
 
 /** A session with more unsent bytes is blocked … */
 const blockedAbove = 262_144;
@@ -15,6 +16,9 @@ export interface MessageSink {
 
 export class MapStream {
   readonly session: SessionId;
+  readonly stream: Stream;
+  /** A message that is to leave by itself, with nothing before it; then the queue is empty. */
+  lone: MapMessage | undefined;
   /** No more messages come; the stream ends after those that wait. */
   ending = false;
   readonly #queue: MapMessage[] = [];
@@ -23,13 +27,19 @@ export class MapStream {
   #unsent = 0;
   #blocked = false;
 
-  constructor(session: SessionId) {
+  constructor(session: SessionId, stream: Stream) {
     this.session = session;
+    this.stream = stream;
   }
 
   /** Bytes not yet moved into HTTP/2. */
   get unsent(): number {
     return this.#unsent;
+  }
+
+  /** More waited than may, and not little enough since. */
+  get blocked(): boolean {
+    return this.#blocked;
   }
 
   push(message: MapMessage): void {
@@ -38,7 +48,8 @@ export class MapStream {
   }
 
   /** Moves what may leave; how many bytes did. */
-  pump(sink: MessageSink, stream: number): number {
+  pump(sink: MessageSink): number {
+    const stream = this.stream.id;
     let moved = 0;
     for (let message = this.#queue[0]; message !== undefined; message = this.#queue[0]) {
       const taken = sink.writeData(stream, message, this.#written, false);

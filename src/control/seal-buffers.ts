@@ -1,6 +1,6 @@
 // Buffers for sealing large writes, used again once the system has taken their bytes. A storm of full maps would else
 // leave a thousand buffers of 64 KB behind for the garbage collector, and as many holes in the allocator's heap.
-import { sealedLength } from "../wire/record.ts";
+import { maxFrameLength, sealedLength } from "../wire/record.ts";
 
 /** Plaintext bytes sealed in one go; a socket holds about as much before it is full. */
 export const sealStep = 65_536;
@@ -12,6 +12,10 @@ export interface SealBuffers {
   take(): Buffer;
   /** The taker promises that nothing reads it any more. */
   giveBack(buffer: Buffer): void;
+  /** Room of this length, at most one record, for as long as it takes to seal and write it. Mostly the very same object. */
+  small(length: number): Buffer;
+  /** What `small` gave last is still being read; there is another from now on. */
+  loseSmall(): void;
   /** Lets go of those that nobody needed since this was last called: a storm's buffers are not held for ever. */
   rest(): void;
 }
@@ -21,7 +25,18 @@ export function createSealBuffers(keep = 128): SealBuffers {
   const size = sealedLength(sealStep);
   const idle: Buffer[] = [];
   let unneeded = 0;
+  let record = Buffer.allocUnsafeSlow(maxFrameLength);
+  let small = record;
   return {
+    small(length) {
+      if (small.length !== length) {
+        small = record.subarray(0, length);
+      }
+      return small;
+    },
+    loseSmall() {
+      record = small = Buffer.allocUnsafeSlow(maxFrameLength);
+    },
     take() {
       const buffer = idle.pop();
       unneeded = Math.min(unneeded, idle.length);

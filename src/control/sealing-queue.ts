@@ -1,6 +1,6 @@
 // What a connection has still to write, as references to bytes that others share; sealed into records piece by piece, as
 // the socket takes them. Only what is sealed costs memory of its own.
-import type { ChunkList } from "../wire/h2-output.ts";
+import type { ChunkList, Chunks } from "../wire/h2-output.ts";
 import { RecordWriter, sealedLength } from "../wire/record.ts";
 
 export class SealingQueue {
@@ -48,6 +48,13 @@ export class SealingQueue {
       return Buffer.alloc(0);
     }
     return end === out.length ? out : out.subarray(0, end);
+  }
+
+  /**
+   * `head` and the message as one record in `into`, past the queue, which is empty. False when the key is exhausted.
+   */
+  sealShared(head: Uint8Array, { chunks, length }: Chunks, into: Buffer): boolean {
+    return this.#writer.sealShared(head, chunks, head.length + length, into);
   }
 
   /** Takes the first `length` bytes out of the queue. */

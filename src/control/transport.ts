@@ -1,6 +1,8 @@
 // A two-way stream of bytes under Noise: a TCP or TLS socket after its upgrade, or a WebSocket whose message boundaries
 // mean nothing. Only what a connection needs of either.
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
 import type { WebSocket } from "ws";
 
 export interface TransportEvents {
@@ -19,15 +21,40 @@ export interface Transport {
    * when they could not be written.
    */
   write(bytes: Uint8Array, taken?: () => void): boolean;
+  /**
+   * As `write`, of bytes that the caller wants back. True when nothing reads them any more; false when they are the
+   * transport's from now on, and no more should be written until `drain`.
+   */
+  lend(bytes: Uint8Array): boolean;
   /** Ends after what was written has gone out. */
   end(): void;
   destroy(): void;
 }
 
+const nothing = Buffer.alloc(0);
+
 /** `head` is what came right behind the upgrade request. */
 export function socketTransport(socket: Duplex, head: Uint8Array): Transport {
+  // Of a plain socket it can be told whether the system has taken all. Others may hold on to what they were given.
+  const isPlain = socket instanceof Socket && !(socket instanceof TLSSocket);
+  let drained: (() => void) | undefined;
+
+  /** False when no more should be written until `drained` is called. */
+  function writeLent(bytes: Uint8Array): boolean {
+    const belowMark = socket.write(bytes);
+    if (socket.writableLength > 0 && belowMark) {
+      // No "drain" will come of it. What follows it is written after it.
+      socket.write(
+        nothing,
+        unlessFailed(() => drained?.()),
+      );
+    }
+    return socket.writableLength === 0;
+  }
+
   return {
     start(events) {
+      drained = () => events.drain();
       let closed = false;
       const close = (): void => {
         if (!closed) {
@@ -51,6 +78,12 @@ export function socketTransport(socket: Duplex, head: Uint8Array): Transport {
     },
     write: (bytes, taken) =>
       socket.writable && socket.write(bytes, taken === undefined ? undefined : unlessFailed(taken)),
+    lend(bytes) {
+      if (!socket.writable) {
+        return false;
+      }
+      return isPlain ? writeLent(bytes) : socket.write(Buffer.from(bytes));
+    },
     end: () => socket.end(),
     destroy: () => socket.destroy(),
   };
@@ -71,6 +104,24 @@ const webSocketHighWater = 65_536;
 export function webSocketTransport(socket: WebSocket): Transport {
   let full = false;
   let events: TransportEvents | undefined;
+
+  function write(bytes: Uint8Array, taken?: () => void): boolean {
+    if (socket.readyState !== socket.OPEN) {
+      return false;
+    }
+    socket.send(bytes, (error) => {
+      if (error === undefined || error === null) {
+        taken?.();
+      }
+      if (full && socket.bufferedAmount <= webSocketHighWater / 4) {
+        full = false;
+        events?.drain();
+      }
+    });
+    full ||= socket.bufferedAmount > webSocketHighWater;
+    return !full;
+  }
+
   return {
     start(given) {
       events = given;
@@ -85,22 +136,9 @@ export function webSocketTransport(socket: WebSocket): Transport {
       socket.on("error", () => socket.terminate());
       socket.on("close", () => given.closed());
     },
-    write(bytes, taken) {
-      if (socket.readyState !== socket.OPEN) {
-        return false;
-      }
-      socket.send(bytes, (error) => {
-        if (error === undefined || error === null) {
-          taken?.();
-        }
-        if (full && socket.bufferedAmount <= webSocketHighWater / 4) {
-          full = false;
-          events?.drain();
-        }
-      });
-      full ||= socket.bufferedAmount > webSocketHighWater;
-      return !full;
-    },
+    write,
+    // It may hold on to what it was given.
+    lend: (bytes) => write(Buffer.from(bytes)),
     end: () => socket.close(1000),
     destroy: () => socket.terminate(),
   };

@@ -1,14 +1,12 @@
 // libsodium's ChaCha20-Poly1305 called on its own heap: key, nonce and text go into one block allocated for good, so a
 // record costs two copies and no garbage. The wrapper's public functions would allocate and free four times a call.
 import sodium, { ready as compiled } from "libsodium-wrappers";
-import { tagLength, type Aead } from "./aead.ts";
+import { type Aead, createStage, keyLength, materialLength, stageLimit, tagLength } from "./aead.ts";
 
-const keyLength = 32;
-const nonceLength = 12;
 /** Largest associated data: a hash. */
 const dataLimit = 64;
-/** Largest text this implementation takes: a record's plaintext (protocol §2.5) rounded up. */
-export const wasmTextLimit = 4096;
+/** Largest text this implementation takes. */
+export const wasmTextLimit = stageLimit;
 
 /** The parts of libsodium's emscripten module that are called here; the typings do not know them. */
 interface SodiumHeap {
@@ -38,19 +36,20 @@ function aeadOn(heap: SodiumHeap): Aead {
     _crypto_aead_chacha20poly1305_ietf_encrypt_detached: encrypt,
     _crypto_aead_chacha20poly1305_ietf_decrypt_detached: decrypt,
   } = heap;
-  const keyAt = allocate(keyLength + nonceLength + tagLength + dataLimit + wasmTextLimit);
+  const keyAt = allocate(materialLength + dataLimit + wasmTextLimit + tagLength + stageLimit);
   const nonceAt = keyAt + keyLength;
-  const tagAt = nonceAt + nonceLength;
-  const dataAt = tagAt + tagLength;
+  const dataAt = keyAt + materialLength;
   const textAt = dataAt + dataLimit;
+  /** Of a text of the largest length; others end before. */
+  const stageAt = textAt + wasmTextLimit + tagLength;
+  const stage = createStage();
 
-  function load(key: Uint8Array, nonce: Uint8Array, length: number, data: Uint8Array | undefined): Uint8Array {
-    if (length > wasmTextLimit || key.length !== keyLength || nonce.length !== nonceLength) {
+  function load(material: Uint8Array, length: number, data: Uint8Array | undefined): Uint8Array {
+    if (length > wasmTextLimit || material.length !== materialLength) {
       throw new RangeError(`the WASM cipher takes up to ${wasmTextLimit} bytes, not ${length}`);
     }
     const memory = heap.HEAPU8;
-    memory.set(key, keyAt);
-    memory.set(nonce, nonceAt);
+    memory.set(material, keyAt);
     if (data !== undefined) {
       if (data.length > dataLimit) {
         throw new RangeError(`the WASM cipher takes up to ${dataLimit} bytes of associated data, not ${data.length}`);
@@ -62,27 +61,38 @@ function aeadOn(heap: SodiumHeap): Aead {
 
   return {
     name: "libsodium",
-    seal(key, nonce, buffer, start, length, data) {
-      const memory = load(key, nonce, length, data);
-      memory.set(buffer.subarray(start, start + length), textAt);
+    seal(material, buffer, start, length, data) {
+      const memory = load(material, length, data);
+      memory.set(part(buffer, start, length), textAt);
       // (c, tag, tagLength*, m, length as two 32-bit halves, associated data as pointer and two halves, nsec, nonce, key)
-      encrypt(textAt, tagAt, 0, textAt, length, 0, dataAt, data?.length ?? 0, 0, 0, nonceAt, keyAt);
-      buffer.set(memory.subarray(textAt, textAt + length), start);
-      buffer.set(memory.subarray(tagAt, tagAt + tagLength), start + length);
+      encrypt(textAt, textAt + length, 0, textAt, length, 0, dataAt, data?.length ?? 0, 0, 0, nonceAt, keyAt);
+      buffer.set(part(memory, textAt, length + tagLength), start);
     },
-    open(key, nonce, buffer, start, length, data) {
-      const memory = load(key, nonce, length, data);
-      memory.set(buffer.subarray(start, start + length), textAt);
-      memory.set(buffer.subarray(start + length, start + length + tagLength), tagAt);
+    open(material, buffer, start, length, data) {
+      const memory = load(material, length, data);
+      const tagAt = textAt + length;
+      memory.set(part(buffer, start, length + tagLength), textAt);
       // (m, nsec, c, length as two halves, tag, associated data as pointer and two halves, nonce, key)
       const status = decrypt(textAt, 0, textAt, length, 0, tagAt, dataAt, data?.length ?? 0, 0, nonceAt, keyAt);
       if (status !== 0) {
         return false;
       }
-      buffer.set(memory.subarray(textAt, textAt + length), start);
+      buffer.set(part(memory, textAt, length), start);
       return true;
     },
+    stage: (head, chunks) => stage.write(heap.HEAPU8, stageAt, head, chunks),
+    sealStaged(material, out, at) {
+      const { length } = stage;
+      const memory = load(material, length, undefined);
+      encrypt(textAt, textAt + length, 0, stageAt, length, 0, dataAt, 0, 0, 0, nonceAt, keyAt);
+      out.set(part(memory, textAt, length + tagLength), at);
+    },
   };
+}
+
+/** A view, as `subarray` gives one, but never a Buffer, whose making costs more than the copy it is for. */
+function part(bytes: Uint8Array, start: number, length: number): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset + start, length);
 }
 
 let implementation: Aead | undefined;

@@ -189,6 +189,19 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
     return taken;
   }
 
+  /** What `frameAround` wants to know of a stream: undefined when it is gone. Good until an event tells of its end. */
+  openStreamOf(stream: number): Stream | undefined {
+    return this.streams.get(stream);
+  }
+
+  /**
+   * For a body of `length` bytes that the caller writes by itself: the header that stands before it as one DATA frame.
+   * Undefined when something else is to be written first, or the windows do not let out all of it: then `writeData`.
+   */
+  frameAround(open: Stream, length: number): Uint8Array | undefined {
+    return this.output.length > 0 ? undefined : this.#sender.wholeFrame(open, length);
+  }
+
   /** Writes a whole response or request: head, body, end. What the windows hold back is kept, so keep bodies small. */
   finish(stream: number, block: Uint8Array, body: Chunks): boolean {
     if (!this.writeHead(stream, block, body.length === 0)) {

@@ -86,6 +86,19 @@ export class Sender {
     return total;
   }
 
+  /**
+   * The header of a DATA frame with `length` bytes, which the caller writes with them at once; undefined, with nothing
+   * taken from the windows, when they or the largest frame do not let out all of it.
+   */
+  wholeFrame(stream: Stream, length: number): Uint8Array | undefined {
+    if (length > this.#maxFrameSize || length > this.room(stream) || stream.localEnded || stream.rest !== undefined) {
+      return undefined;
+    }
+    this.#window -= length;
+    stream.sendWindow -= length;
+    return sharedDataHeader(length, 0, stream.id);
+  }
+
   /** Writes the whole body and the end, and keeps with the stream what there is no room for. */
   whole(stream: Stream, body: Chunks, from: number): void {
     const taken = this.data(stream, body, from, true);

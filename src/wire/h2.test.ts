@@ -260,3 +260,59 @@ test("our client and a native server exchange any mix of requests", async () => 
     { numRuns: 25 },
   );
 });
+
+test("a frame by itself is let out only when nothing else waits and all of it fits windows and frame size", () => {
+  const events = { request() {}, data() {}, end() {}, reset() {}, writable: (stream: number) => room.push(stream) };
+  const room: number[] = [];
+  const server = new H2Server(events);
+  const told: number[] = [];
+  const client = new H2Client({
+    response() {},
+    data: (_stream, slice) => told.push(slice.length),
+    end() {},
+    reset() {},
+    writable() {},
+    goaway() {},
+  });
+  const stream = client.request({ method: "POST", authority: "a", path: "/" });
+  server.push(Buffer.concat(client.output.chunks), 0);
+  client.output.clear();
+  const open = server.openStreamOf(stream);
+  assert.ok(open !== undefined);
+  server.writeHead(stream, responseHead(200), false);
+  assert.equal(server.frameAround(open, 10), undefined, "the head is to be written first");
+  const take = (): void => {
+    const bytes = Buffer.concat(server.output.chunks);
+    server.output.clear();
+    assert.equal(client.push(bytes, 0), undefined);
+  };
+  take();
+  assert.equal(server.frameAround(open, 16_385), undefined, "larger than a frame");
+  // The connection's first window is 65,535 bytes until the client's credit comes, which is not delivered here.
+  const before = server.sendable(stream);
+  for (let left = before; left >= 16_384; left -= 16_384) {
+    const head = server.frameAround(open, 16_384);
+    assert.ok(head !== undefined);
+    assert.equal(client.push(Buffer.concat([head, Buffer.alloc(16_384)]), 0), undefined);
+  }
+  const rest = server.sendable(stream);
+  assert.equal(rest, before % 16_384);
+  assert.equal(server.frameAround(open, rest + 1), undefined);
+  assert.equal(server.sendable(stream), rest, "what is refused takes nothing from the windows");
+  // The usual way takes what there is room for and asks to be told of more.
+  assert.equal(server.writeData(stream, { chunks: [Buffer.alloc(rest + 1)], length: rest + 1 }, 0, false), rest);
+  take();
+  assert.equal(server.frameAround(open, 1), undefined);
+  server.push(Buffer.concat(client.output.chunks), 0);
+  client.output.clear();
+  assert.deepEqual(room, [stream]);
+  server.output.clear();
+  assert.ok(server.frameAround(open, 1) !== undefined);
+  assert.equal(
+    told.reduce((sum, length) => sum + length, 0),
+    before,
+  );
+  server.finishBody(stream, { chunks: [], length: 0 });
+  server.output.clear();
+  assert.equal(server.frameAround(open, 1), undefined, "the stream has ended");
+});

@@ -1,7 +1,7 @@
 // Noise_IK_25519_ChaChaPoly_BLAKE2s as Tailscale's control protocol uses it (protocol §2.4–2.5): both payloads empty,
 // the client's protocol version in the frame header and in the prologue. Pure bytes in, bytes out.
 // The static key that arrives is proven to be the peer's only when the last tag of the initiation has been checked.
-import { tagLength } from "./aead.ts";
+import { keyLength, materialLength, tagLength } from "./aead.ts";
 import { digestLength, hashTwo, hkdfTwo } from "./blake2s.ts";
 import type { MachineKey } from "./ids.ts";
 import {
@@ -16,7 +16,6 @@ import { aeadFor } from "./seal.ts";
 
 const protocolName = "Noise_IK_25519_ChaChaPoly_BLAKE2s";
 const prologuePrefix = "Tailscale Control Protocol v";
-const zeroNonce = Buffer.alloc(12);
 
 /** Types of the frames on the wire (protocol §2.5). */
 export const frameType = { initiation: 1, response: 2, error: 3, record: 4 } as const;
@@ -78,7 +77,9 @@ function beginning(version: number, serverPublic: Uint8Array): Uint8Array {
 class SymmetricState {
   readonly #hash: Uint8Array;
   readonly #chain = Uint8Array.from(protocolHash);
-  readonly #key = new Uint8Array(digestLength);
+  /** Each key seals once in a handshake, so the nonce behind it is always zero. */
+  readonly #material = new Uint8Array(materialLength);
+  readonly #key = this.#material.subarray(0, keyLength);
 
   constructor(version: number, serverPublic: Uint8Array) {
     this.#hash = Uint8Array.from(beginning(version, serverPublic));
@@ -96,11 +97,10 @@ class SymmetricState {
     hkdfTwo(this.#chain, secret, this.#chain, this.#key);
   }
 
-  /** Each key seals once in a handshake, so the nonce is always zero. */
   encryptAndHash(plaintext: Uint8Array): Uint8Array {
     const sealed = Buffer.allocUnsafe(plaintext.length + tagLength);
     sealed.set(plaintext);
-    aeadFor(plaintext.length).seal(this.#key, zeroNonce, sealed, 0, plaintext.length, this.#hash);
+    aeadFor(plaintext.length).seal(this.#material, sealed, 0, plaintext.length, this.#hash);
     this.mixHash(sealed);
     return sealed;
   }
@@ -109,7 +109,7 @@ class SymmetricState {
   decryptAndHash(sealed: Uint8Array): Uint8Array | undefined {
     const length = sealed.length - tagLength;
     const text = Buffer.from(sealed);
-    if (!aeadFor(length).open(this.#key, zeroNonce, text, 0, length, this.#hash)) {
+    if (!aeadFor(length).open(this.#material, text, 0, length, this.#hash)) {
       return undefined;
     }
     this.mixHash(sealed);

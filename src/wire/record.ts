@@ -62,10 +62,7 @@ export class RecordWriter {
           chunkAt = 0;
         }
       }
-      const ciphertext = plain + tagLength;
-      out[position] = frameType.record;
-      out[position + 1] = ciphertext >> 8;
-      out[position + 2] = ciphertext & 0xff;
+      writeHeader(out, position, plain);
       if (this.#key.seal(out, position + headerLength, plain) !== "ok") {
         return undefined;
       }
@@ -74,6 +71,23 @@ export class RecordWriter {
     }
     return position;
   }
+
+  /**
+   * Seals `head` and `chunks`, `length` bytes in all and at most `maxPlaintextLength`, as one record at the start of `out`.
+   * Meant for what many connections say alike: the same two are laid out for the cipher only once. False when the key is
+   * exhausted.
+   */
+  sealShared(head: Uint8Array, chunks: readonly Uint8Array[], length: number, out: Uint8Array): boolean {
+    writeHeader(out, 0, length);
+    return this.#key.sealShared(head, chunks, length, out, headerLength) === "ok";
+  }
+}
+
+function writeHeader(out: Uint8Array, at: number, length: number): void {
+  const ciphertext = length + tagLength;
+  out[at] = frameType.record;
+  out[at + 1] = ciphertext >> 8;
+  out[at + 2] = ciphertext & 0xff;
 }
 
 /** Why a stream of records cannot go on. */

@@ -90,12 +90,51 @@ for (const [name, implementation] of Object.entries(implementations)) {
     }
   });
 
+  test(`${name} seals what many are told as the oracle does, whatever it sealed in between`, () => {
+    const parts = fc.array(fc.uint8Array({ maxLength: 900 }), { maxLength: 4 });
+    const told = fc.record({ head: fc.uint8Array({ maxLength: 9 }), chunks: parts });
+    fc.assert(
+      fc.property(
+        fc.array(told, { minLength: 1, maxLength: 3 }),
+        fc.array(fc.nat(5), { maxLength: 12 }),
+        (all, order) => {
+          const directions = [0, 1].map((at) => new DirectionKey(Buffer.alloc(32, at), 0n, implementation()));
+          order.forEach((choice, step) => {
+            const { head, chunks } = all[choice % all.length] ?? { head: key, chunks: [] };
+            const plain = Buffer.concat([head, ...chunks]);
+            const out = placed(new Uint8Array(plain.length), 3);
+            directions.forEach((direction, at) => {
+              // Something else goes through the same memory.
+              const other = choice === 5 ? direction.seal(Buffer.alloc(100 + tagLength), 0, 100) : undefined;
+              assert.ok(other === undefined || other === "ok");
+              assert.equal(direction.sealShared(head, chunks, plain.length, out, 3), "ok");
+              const used = order.slice(0, step + 1).filter((earlier) => earlier === 5).length + step;
+              const expected = chacha20poly1305(Buffer.alloc(32, at), nonceOf(BigInt(used))).encrypt(plain);
+              assert.ok(out.subarray(3, 3 + expected.length).equals(expected));
+              assert.ok(out.subarray(3 + expected.length).every((byte) => byte === 0xee));
+            });
+          });
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  test(`${name} seals for many no more than fits a record, and as much as was promised`, () => {
+    const direction = new DirectionKey(key, 0n, implementation());
+    const out = Buffer.alloc(6000);
+    assert.throws(() => direction.sealShared(key, [Buffer.alloc(4096)], 4128, out, 0), RangeError);
+    assert.throws(() => direction.sealShared(key, [Buffer.alloc(10)], 41, out, 0), RangeError);
+    assert.equal(direction.sealShared(key, [Buffer.alloc(10)], 42, out, 0), "ok");
+  });
+
   test(`${name} never uses the last counter`, () => {
     const buffer = Buffer.alloc(4 + tagLength);
     const direction = new DirectionKey(key, 2n ** 64n - 2n, implementation());
     assert.equal(direction.seal(buffer, 0, 4), "ok");
     assert.equal(direction.seal(buffer, 0, 4), "exhausted");
     assert.equal(direction.seal(buffer, 0, 4), "exhausted");
+    assert.equal(direction.sealShared(Buffer.alloc(1), [], 1, buffer, 0), "exhausted");
     assert.equal(new DirectionKey(key, 2n ** 64n - 1n, implementation()).open(buffer, 0, 4), "exhausted");
   });
 }
