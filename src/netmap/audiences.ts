@@ -21,6 +21,11 @@ import { View } from "./view.ts";
 const changesPerSession = 10;
 const leastHorizon = 10_000;
 const mostHorizon = 100_000;
+/**
+ * Changes of which nobody asks who still needs them; and in how many the sessions are looked at again for the one that is
+ * furthest behind: all of them, so not at every step.
+ */
+const leastKept = 1024;
 /** Peers in all snapshots together; beyond, those not used for longest go. A peer takes about 0.8 KB. */
 const maxSnapshotPeers = 60_000;
 
@@ -30,6 +35,7 @@ export interface AudiencesOptions {
   readonly messages: Messages;
   readonly counters: NetmapCounters;
   readonly horizon?: number;
+  readonly kept?: number;
 }
 
 export class Audiences {
@@ -46,10 +52,14 @@ export class Audiences {
   /** Of the newest step, by views and cursor. */
   readonly #deltas = new Map<string, Delta>();
   readonly #interned = new Map<string, SharedMessage>();
+  readonly #kept: number;
+  /** Of all changes, after how many it was last looked who still needs them. */
+  #looked = 0;
 
-  constructor({ tailnet, settings, messages, counters, horizon }: AudiencesOptions) {
+  constructor({ tailnet, settings, messages, counters, horizon, kept = leastKept }: AudiencesOptions) {
     this.#tailnet = tailnet;
     this.#counters = counters;
+    this.#kept = kept;
     this.log = new ChangeLog(horizon ?? (() => this.#horizon()));
     this.book = new PeerBook(
       { node: (id) => tailnet.node(id), peerCaps: (id) => tailnet.policy.peerCaps(id) },
@@ -164,8 +174,45 @@ export class Audiences {
       audience.due = changes;
     }
     this.log.append(changes.nodes, changes.users);
+    this.#forgetUnneeded();
     this.#deltas.clear();
     this.#interned.clear();
+  }
+
+  /** While nobody is behind, what the log and the views remember serves nobody. */
+  #forgetUnneeded(): void {
+    if (this.log.total - this.#looked > this.#kept) {
+      this.#looked = this.log.total;
+      this.log.forget(this.#oldestCursor());
+    }
+  }
+
+  /**
+   * Of sessions, and of blocks that are not better made anew: sessions that get them start with that cursor. Whoever is
+   * behind the horizon starts over and needs nothing.
+   */
+  #oldestCursor(): number {
+    const { horizon } = this.log;
+    let oldest = this.log.current;
+    for (const { sessions, snapshot } of this.#audiences.values()) {
+      for (const { cursor } of sessions) {
+        oldest = cursor < horizon ? oldest : Math.min(oldest, cursor);
+      }
+      const step = snapshot?.step ?? -1;
+      if (step >= horizon && this.log.countSince(step) <= leastHorizon) {
+        oldest = Math.min(oldest, step);
+      }
+    }
+    return oldest;
+  }
+
+  /** Changes that are remembered for those who are behind, by the log and by each view. */
+  get remembered(): number {
+    let count = this.log.held;
+    for (const { view } of this.#audiences.values()) {
+      count += view.remembered;
+    }
+    return count;
   }
 
   /** Brings a view to the newest step. Before, no session of it can have been told anything of that step. */

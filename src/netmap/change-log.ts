@@ -1,5 +1,6 @@
 // What changed of which node, step by step, back to a horizon. A step is one round of telling sessions; a session's
-// cursor is the last step it knows. Steps older than the horizon are forgotten: who is behind it starts over.
+// cursor is the last step it knows. Steps older than the horizon are forgotten: who is behind it starts over. Steps that
+// nobody can ask for any more are forgotten earlier, when the owner says so.
 //
 // Kept twice, so that the question "what changed of these nodes since then" costs the smaller of the number of nodes
 // and the number of changes: in the order of steps, and by node.
@@ -62,6 +63,16 @@ export class ChangeLog {
     return this.#current;
   }
 
+  /** Changes of all steps there ever were. */
+  get total(): number {
+    return this.#total;
+  }
+
+  /** Of these, how many are held. */
+  get held(): number {
+    return this.#total - this.#gone;
+  }
+
   /** The oldest cursor that can be brought up to date. */
   get horizon(): number {
     return this.#current - this.#steps.length + this.#forgotten;
@@ -84,11 +95,23 @@ export class ChangeLog {
     while (this.#total - this.#gone > most && this.#forgotten < this.#steps.length) {
       this.#forgetOldest();
     }
+    this.#cut();
+    return this.#current;
+  }
+
+  /** Nobody has a cursor before this step, nor will have one. */
+  forget(oldest: number): void {
+    while (this.horizon < oldest && this.#forgotten < this.#steps.length) {
+      this.#forgetOldest();
+    }
+    this.#cut();
+  }
+
+  #cut(): void {
     if (this.#forgotten > 64 && this.#forgotten * 2 > this.#steps.length) {
       this.#steps = this.#steps.slice(this.#forgotten);
       this.#forgotten = 0;
     }
-    return this.#current;
   }
 
   #forgetOldest(): void {

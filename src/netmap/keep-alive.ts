@@ -10,7 +10,7 @@ const slots = 64;
 
 export class KeepAlives {
   readonly #random: () => number;
-  readonly #wheel: Session[][] = Array.from({ length: slots }, () => []);
+  readonly #wheel: readonly Set<Session>[] = Array.from({ length: slots }, () => new Set());
   /** The slot that was emptied last, counted from 1970. */
   #reached: number;
 
@@ -22,9 +22,23 @@ export class KeepAlives {
 
   /** Puts the session where its silence will have lasted long enough. */
   watch(session: Session): void {
+    if (session.closed) {
+      return;
+    }
     const due = session.lastSent + minSilence + this.#random() * jitter;
     const slot = Math.min(Math.max(Math.ceil(due / slotLength), this.#reached + 1), this.#reached + slots - 1);
-    this.#wheel[slot % slots]?.push(session);
+    session.slot = slot % slots;
+    this.#wheel[session.slot]?.add(session);
+  }
+
+  /** The session is over: nothing of it stays until its slot comes. */
+  forget(session: Session): void {
+    this.#wheel[session.slot]?.delete(session);
+  }
+
+  /** How many sessions are watched. */
+  get count(): number {
+    return this.#wheel.reduce((sum, slot) => sum + slot.size, 0);
   }
 
   /** The sessions that have been silent for long enough; each has to be watched again. */
@@ -36,12 +50,9 @@ export class KeepAlives {
     while (this.#reached < target) {
       this.#reached++;
       const index = this.#reached % slots;
-      const sessions = this.#wheel[index] ?? [];
-      this.#wheel[index] = [];
+      const sessions = [...(this.#wheel[index] ?? [])];
+      this.#wheel[index]?.clear();
       for (const session of sessions) {
-        if (session.closed) {
-          continue;
-        }
         if (now - session.lastSent >= minSilence) {
           silent.push(session);
         } else {

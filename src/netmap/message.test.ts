@@ -55,6 +55,29 @@ test("a message for many is framed once for each compression", () => {
   assert.equal(message.framed("zstd").chunks.length, 1);
 });
 
+test("what was made of one text stays as it is when the next is made", () => {
+  const messages = new Messages(newCounters());
+  const texts = [100, 300, 5000, 60_000, 90_000].map((length, index) => String(index).repeat(length));
+  const frames = texts.flatMap((text) => [messages.shared(text).bytes("zstd"), messages.single(text).bytes("zstd")]);
+  const said = frames.map((frame) => decompress(frame, 1 << 20)?.toString());
+  assert.deepEqual(
+    said,
+    texts.flatMap((text) => [text, text]),
+  );
+});
+
+test("a text that is compressed leaves no copy of itself for the collector", () => {
+  const messages = new Messages(newCounters());
+  const text = "a peer among others, ".repeat(2500);
+  messages.shared(text).bytes("zstd");
+  const before = process.memoryUsage().arrayBuffers;
+  for (let made = 0; made < 60; made++) {
+    messages.shared(text).bytes("zstd");
+  }
+  const each = (process.memoryUsage().arrayBuffers - before) / 60;
+  assert.ok(each < text.length / 2, `${each} bytes each`);
+});
+
 test("a part that is kept holds no more memory than its bytes", () => {
   const messages = new Messages(newCounters());
   for (const length of [20, 119, 121, 5000]) {

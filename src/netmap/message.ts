@@ -19,6 +19,12 @@ const minCompressed = 120;
 const maxRaw = 2048;
 
 const utf8 = new TextEncoder();
+/**
+ * Where texts are encoded that only the compressor reads: a block of peers would else leave 50 KB for each viewer that it
+ * is made for. Longer ones are rare.
+ */
+const scratch = new Uint8Array(192 * 1024);
+const utf8Most = 3;
 
 export class Messages {
   readonly #counters: NetmapCounters;
@@ -30,11 +36,11 @@ export class Messages {
   /** A part that several messages will share: compressed once. The text is made only when it is needed. */
   shared(text: string | (() => string)): Part {
     let frame: Uint8Array | undefined;
-    const make = () => utf8.encode(typeof text === "string" ? text : text());
+    const make = () => (typeof text === "string" ? text : text());
     return {
       bytes: (compression) => {
         if (compression === "") {
-          return make();
+          return utf8.encode(make());
         }
         frame ??= kept(this.#framed(make(), minCompressed));
         return frame;
@@ -45,20 +51,25 @@ export class Messages {
   /** A part that one message alone has: compressed only when it is long. */
   single(text: string): Part {
     return {
-      bytes: (compression) => {
-        const json = utf8.encode(text);
-        return compression === "" ? json : this.#framed(json, maxRaw);
-      },
+      bytes: (compression) => (compression === "" ? utf8.encode(text) : this.#framed(text, maxRaw)),
     };
   }
 
-  #framed(json: Uint8Array, raw: number): Uint8Array {
+  #framed(text: string, raw: number): Uint8Array {
+    const json = encoded(text);
     if (json.length <= raw) {
       return rawFrame(json);
     }
     this.#counters.compressions++;
     return compress(json);
   }
+}
+
+/** UTF-8 until the next call. */
+function encoded(text: string): Uint8Array {
+  return text.length * utf8Most > scratch.length
+    ? utf8.encode(text)
+    : scratch.subarray(0, utf8.encodeInto(text, scratch).written);
 }
 
 /**

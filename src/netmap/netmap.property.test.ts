@@ -87,6 +87,7 @@ function chosen<Item>(items: readonly Item[], at: number): Item | undefined {
 interface Bounds {
   readonly horizon: number;
   readonly slice: number;
+  readonly kept?: number;
 }
 
 class Play {
@@ -210,6 +211,11 @@ test("every session arrives at what the tailnet and its policy say", () => {
 
 test("sessions that fall behind the horizon arrive there too", () => {
   fc.assert(nothingIsLost(6, { horizon: 5, slice: 2 }), { numRuns: 150 });
+});
+
+test("nor does anything that somebody still needs get lost while all else is forgotten at once", () => {
+  fc.assert(nothingIsLost(6, { horizon: 10_000, slice: 1, kept: 0 }), { numRuns: 250 });
+  fc.assert(nothingIsLost(6, { horizon: 5, slice: 2, kept: 0 }), { numRuns: 100 });
 });
 
 test("so do those of a tailnet whose peers fill several blocks", () => {

@@ -32,6 +32,8 @@ export interface NetmapOptions {
   readonly defer: Defer;
   /** Changes remembered for sessions that fall behind; those further back start over. */
   readonly horizon?: number;
+  /** Changes remembered whether or not anybody is behind. */
+  readonly kept?: number;
   /** Sessions told in one turn of the loop. */
   readonly slice?: number;
 }
@@ -60,6 +62,8 @@ export interface Netmap extends MapSessions {
   readonly viewCount: number;
   /** How many sessions wait for their client to read. */
   readonly blockedCount: number;
+  /** Changes that are remembered for sessions that are behind. */
+  readonly rememberedCount: number;
   /** The open sessions and how far behind each is, for people who look for a fault. */
   sessionStates(): readonly SessionState[];
   setDns(dns: DnsSettings): void;
@@ -83,6 +87,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
     messages,
     counters,
     ...(options.horizon === undefined ? {} : { horizon: options.horizon }),
+    ...(options.kept === undefined ? {} : { kept: options.kept }),
   });
   const teller = new Teller({ tailnet, edge, settings, messages, counters, audiences, now });
   const pending = new Pending(counters);
@@ -272,6 +277,7 @@ export function createNetmap(options: NetmapOptions): Netmap {
   function forget(session: Session): void {
     session.closed = true;
     sessions.delete(session.id);
+    keepAlives.forget(session);
     audiences.join(session, null);
     const rest = (byNode.get(session.node) ?? []).filter((other) => other !== session);
     if (rest.length === 0) {
@@ -314,6 +320,10 @@ export function createNetmap(options: NetmapOptions): Netmap {
         count += blocked ? 1 : 0;
       }
       return count;
+    },
+
+    get rememberedCount() {
+      return audiences.remembered;
     },
 
     sessionStates() {

@@ -50,6 +50,8 @@ export interface Session {
   caps: string;
   /** When something was last sent, ms. */
   lastSent: number;
+  /** Where its silence is watched. */
+  slot: number;
   /** Pings that wait for the socket to drain. */
   pings: string[];
 }
@@ -74,6 +76,7 @@ export function newSession(id: SessionId, options: MapStreamOptions): Session {
     derp: "",
     caps: "",
     lastSent: 0,
+    slot: 0,
     pings: [],
   };
 }

@@ -38,10 +38,12 @@ export class View {
   #ids: NodeId[];
   #shares: RouteShare[];
   #entries: Entry[] = [];
+  /** So many of the first entries are behind the horizon; the array is cut now and then. */
+  #gone = 0;
   /** Owners that sessions of this view were told a profile of, and since which step. Only ever grows, as clients' own. */
   readonly #told = new Map<UserId, number>();
   /** The same in the order it happened. */
-  readonly #tellings: { readonly user: UserId; readonly step: number }[] = [];
+  #tellings: { readonly user: UserId; readonly step: number }[] = [];
   readonly #exists: (id: NodeId) => boolean;
 
   /** `exists`: is the node still in the tailnet? What a policy says of others is not asked. */
@@ -139,14 +141,23 @@ export class View {
     return { ids, shares: ids.map((id) => shares.get(id)).filter((share) => share !== undefined) };
   }
 
+  /** How much is remembered of the past. */
+  get remembered(): number {
+    return this.#entries.length + this.#tellings.length;
+  }
+
   /** Forgets what no cursor can ask for any more. */
   forget(horizon: number): void {
-    let gone = 0;
-    while (gone < this.#entries.length && (this.#entries[gone]?.step ?? horizon) <= horizon) {
-      gone++;
+    while (this.#gone < this.#entries.length && (this.#entries[this.#gone]?.step ?? horizon) <= horizon) {
+      this.#gone++;
     }
-    if (gone > 64 && gone * 2 > this.#entries.length) {
-      this.#entries = this.#entries.slice(gone);
+    if (this.#gone > 64 && this.#gone * 2 > this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#gone);
+      this.#gone = 0;
+    }
+    // One for each user who was ever seen: few, and looked at only when there is something to forget.
+    if ((this.#tellings[0]?.step ?? Infinity) <= horizon) {
+      this.#tellings = this.#tellings.filter(({ step }) => step > horizon);
     }
   }
 

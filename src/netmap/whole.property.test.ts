@@ -131,7 +131,7 @@ function chosen<Item>(items: readonly Item[], at: number): Item | undefined {
   return items[at % Math.max(items.length, 1)];
 }
 
-async function start(horizon: number): Promise<Play> {
+async function start(horizon: number, kept: number): Promise<Play> {
   const compile = (text: string, { users, nodes }: PolicyWorld) => {
     const outcome = compilePolicy(text, { users, nodes, settings: { serverUrl: "https://control.example.com" } });
     return outcome.ok ? outcome : { ok: false as const, error: outcome.errors.map(({ message }) => message).join() };
@@ -143,7 +143,7 @@ async function start(horizon: number): Promise<Play> {
     closedPolicy: createAllowAll,
   });
   const users = [await makeUser(held.tailnet, "ada"), await makeUser(held.tailnet, "bob")].map(({ id }) => id);
-  const world = new World(held.tailnet, { horizon, slice: 3 });
+  const world = new World(held.tailnet, { horizon, slice: 3, kept });
   const play: Play = { rig: held, tailnet: held.tailnet, world, users, machines: 0 };
   for (const pick of [0, 1, 2, 3, 5]) {
     await deeds.register(play, undefined as never, pick);
@@ -151,8 +151,8 @@ async function start(horizon: number): Promise<Play> {
   return play;
 }
 
-async function arrives(steps: readonly Step[], horizon: number): Promise<void> {
-  const play = await start(horizon);
+async function arrives(steps: readonly Step[], horizon: number, kept = 1000): Promise<void> {
+  const play = await start(horizon, kept);
   const { tailnet, world } = play;
   const streams = new Set<TestSession>();
   for (const step of steps) {
@@ -197,6 +197,13 @@ test("over the real tailnet and policy, every session arrives at what they say",
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 50, size: "max" }), (steps) => arrives(steps, 10_000)),
     { numRuns: 60 },
+  );
+});
+
+test("there, too, while what nobody needs is forgotten at once", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 50, size: "max" }), (steps) => arrives(steps, 10_000, 0)),
+    { numRuns: 30 },
   );
 });
 

@@ -202,6 +202,7 @@ interface WorldOptions {
   readonly settings: NetmapSettings;
   readonly horizon: number;
   readonly slice: number;
+  readonly kept: number;
 }
 
 interface SessionOptions {

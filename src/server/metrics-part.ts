@@ -9,7 +9,7 @@ import type { Tailnet } from "../tailnet/contract.ts";
 export function createServerMetrics(rooms: {
   readonly tailnet: Tailnet;
   readonly control: ControlCounters;
-  readonly netmap: Pick<Netmap, "counters" | "sessionCount" | "blockedCount" | "viewCount">;
+  readonly netmap: Pick<Netmap, "counters" | "sessionCount" | "blockedCount" | "viewCount" | "rememberedCount">;
   readonly relay: RelayCounters;
   readonly pendingLogins: () => number;
   readonly policyProblem: () => string | undefined;
@@ -52,6 +52,11 @@ export function createServerMetrics(rooms: {
     "hawser_netmap_views",
     "Different sets of peers that open map streams see.",
     () => rooms.netmap.viewCount,
+  );
+  metrics.gauge(
+    "hawser_netmap_changes_remembered",
+    "Changes kept for sessions that may be behind.",
+    () => rooms.netmap.rememberedCount,
   );
   metrics.counts(
     "hawser_propagation_seconds",
