@@ -288,7 +288,7 @@ export class CompiledEngine implements PolicyEngine {
     }
     if (before !== undefined) {
       this.sources.removeRoutes(before.subnets);
-      before.subnets.forEach((route) => this.#routersNear(formatPrefix(route), effects).delete(before));
+      before.subnets.forEach((route) => this.#leaveRouters(formatPrefix(route), before, effects));
       this.#exits.delete(before.node.id);
     }
     if (after !== undefined) {
@@ -297,6 +297,19 @@ export class CompiledEngine implements PolicyEngine {
         this.#exits.add(after.node.id);
       }
     }
+  }
+
+  #leaveRouters(route: string, before: Entry, effects: Effects): void {
+    const routers = this.#routersNear(route, effects);
+    routers.delete(before);
+    if (routers.size === 0) {
+      this.#routers.delete(route);
+    }
+  }
+
+  /** How many prefixes have routers. */
+  get routedPrefixes(): number {
+    return this.#routers.size;
   }
 
   /** Routers of the prefix; steering may now choose another of them. */

@@ -461,3 +461,18 @@ test("an app grant towards one's own devices gives nothing to those who are not 
   assert.deepEqual(engine.filterOf(annPc.id), []);
   assert.equal(engine.filterOf(bobPc.id).length, 1);
 });
+
+test("a prefix that no node routes any more is forgotten", () => {
+  const engine = engineOf({ acls: [{ action: "accept", src: ["*"], dst: ["*:*"] }] });
+  assert.ok(engine instanceof CompiledEngine);
+  const before = engine.routedPrefixes;
+  for (let turn = 0; turn < 200; turn++) {
+    engine.apply([{ kind: "node", node: { ...gate, routes: prefixes([`10.${turn}.0.0/16`]) } }]);
+  }
+  assert.equal(engine.routedPrefixes, before + 1, "one router's, and the other's own");
+  engine.apply([
+    { kind: "node-removed", id: gate.id },
+    { kind: "node-removed", id: gate2.id },
+  ]);
+  assert.equal(engine.routedPrefixes, before - 1);
+});

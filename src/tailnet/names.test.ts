@@ -82,3 +82,17 @@ test("unique names are the lowest free numbers, as a plain search would find the
     }),
   );
 });
+
+test("machines that came with one name and left are not remembered, however long the name", () => {
+  const table = new NameTable();
+  for (let day = 0; day < 1000; day++) {
+    for (const base of [`box${day}`, `${"long".repeat(14)}x${day}`]) {
+      table.take(base);
+      const second = table.unique(base);
+      table.take(second);
+      table.free(second);
+      table.free(base);
+    }
+  }
+  assert.ok(table.bases <= 4, String(table.bases));
+});

@@ -76,7 +76,7 @@ export function derivesFrom(name: string, base: string): boolean {
  */
 export class NameTable {
   readonly #taken = new Set<string>();
-  /** All numbers below are taken. */
+  /** All numbers below are taken. Saves looking and nothing else, so it may be forgotten. */
   readonly #nextNumber = new Map<string, number>();
 
   has(name: string): boolean {
@@ -106,7 +106,16 @@ export class NameTable {
     while (this.#taken.has(numbered(key, count))) {
       count++;
     }
+    if (this.#nextNumber.size > this.#taken.size) {
+      // Bases of names that are long gone: with as many as there are names, looking again costs no more than that.
+      this.#nextNumber.clear();
+    }
     this.#nextNumber.set(key, count);
     return numbered(base, count);
+  }
+
+  /** For how many bases something is remembered. */
+  get bases(): number {
+    return this.#nextNumber.size;
   }
 }
