@@ -11,7 +11,7 @@ import type { ControlCore } from "./control/core.ts";
 import type { Pending } from "./identity/pending.ts";
 import { createLogger, type Logger } from "./ops/logger.ts";
 import { addProcessMetrics } from "./ops/process-metrics.ts";
-import { giveSpareMemoryBack, systemTrim } from "./ops/spare-memory.ts";
+import { giveSpareMemoryBack, memoryUse, systemTrim } from "./ops/spare-memory.ts";
 import { openDoors } from "./server/doors.ts";
 import { edgeCount } from "./server/edge-count.ts";
 import { openFoundation } from "./server/foundation.ts";
@@ -86,7 +86,7 @@ async function open(startup: Startup): Promise<RunningServer> {
     version,
   });
   startup.whenStopping(addProcessMetrics(metrics));
-  const spare = giveSpareMemoryBack({ trim: await systemTrim(), resident: () => process.memoryUsage.rss() });
+  const spare = giveSpareMemoryBack({ trim: await systemTrim(), usage: memoryUse });
   startup.whenStopping(() => spare.stop());
   const ports = await openDoors(startup, { foundation, tailnetPart, relay, nodes, metrics, clientAddress: addressOf });
 

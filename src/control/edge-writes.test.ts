@@ -212,3 +212,18 @@ test("buffers that nobody needed from one rest to the next are let go of", () =>
   const kept = [buffers.take(), buffers.take(), buffers.take()];
   assert.equal(kept.filter((buffer) => taken.includes(buffer)).length, 2);
 });
+
+test("what is let go of is not left to the collector: its bytes are freed at once", () => {
+  const buffers = createSealBuffers(3);
+  const taken = [buffers.take(), buffers.take(), buffers.take(), buffers.take()];
+  const inUse = (): number => taken.filter(({ buffer }) => buffer.byteLength > 0).length;
+  taken.forEach((buffer) => buffers.giveBack(buffer));
+  assert.equal(inUse(), 3);
+  buffers.rest();
+  // One is needed until the next rest.
+  const again = buffers.take();
+  buffers.giveBack(again);
+  buffers.rest();
+  assert.equal(inUse(), 1);
+  assert.ok(again.length > 0);
+});

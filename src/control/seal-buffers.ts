@@ -20,7 +20,10 @@ export interface SealBuffers {
   rest(): void;
 }
 
-/** `keep`: how many idle buffers are held; more are left to the garbage collector. */
+/**
+ * `keep`: how many idle buffers are held. The bytes of more are freed at once: garbage of 64 KB waits for the next
+ * collection of the old generation, which may be minutes away, and a storm leaves hundreds.
+ */
 export function createSealBuffers(keep = 128): SealBuffers {
   const size = sealedLength(sealStep);
   const idle: Buffer[] = [];
@@ -45,11 +48,23 @@ export function createSealBuffers(keep = 128): SealBuffers {
     giveBack(buffer) {
       if (idle.length < keep) {
         idle.push(buffer);
+      } else {
+        free(buffer);
       }
     },
     rest() {
-      idle.length -= unneeded;
+      // Those at the front are used last.
+      for (const buffer of idle.splice(0, unneeded)) {
+        free(buffer);
+      }
       unneeded = idle.length;
     },
   };
+}
+
+/** Moves the bytes to an owner that wants none of them; the buffer has no length any more. */
+function free({ buffer }: Buffer): void {
+  if (buffer instanceof ArrayBuffer) {
+    buffer.transfer(0);
+  }
 }

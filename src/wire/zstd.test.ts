@@ -43,6 +43,23 @@ test("frames of both kinds may follow one another in one message", () => {
   );
 });
 
+test("a long frame holds its own bytes and nothing else, whatever becomes of others", () => {
+  const inputs = [5000, 30_000, 45_000, 200_000].map((length) => {
+    // Half of it does not get smaller.
+    const bytes = Buffer.alloc(length, "abcdefg");
+    for (let at = 0, state = length; at < length; at += 2) {
+      state = (state * 48_271) % 2_147_483_647;
+      bytes[at] = state & 255;
+    }
+    return bytes;
+  });
+  const frames = inputs.map((bytes) => compress(bytes));
+  frames.forEach((frame, index) => {
+    assert.ok(decompress(frame, 1 << 20)?.equals(inputs[index] ?? Buffer.alloc(0)), String(index));
+    assert.equal(frame.buffer.byteLength, frame.length, String(index));
+  });
+});
+
 test("decoding stops at the bound, and at broken frames", () => {
   const frame = compress(Buffer.alloc(1_000_000));
   assert.equal(decompress(frame, 999_999), undefined);

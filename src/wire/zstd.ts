@@ -53,13 +53,27 @@ export function rawFrame(...chunks: readonly Uint8Array[]): Buffer {
 const params = { [constants.ZSTD_c_compressionLevel]: 1 };
 /** The most that a frame's header, its blocks' headers and its checksum may add to what does not get smaller. */
 const roomForHeaders = 64;
-/** Output is gathered in buffers of this size or, for less, of just what is needed: the runtime's own are 16 KB always. */
-const maxChunk = 16 * 1024;
+/**
+ * Output is gathered in buffers of just what is needed where that is little (the runtime's own are 16 KB always), else of
+ * this size: too large for the runtime to cut it out of the pool that others share, so that it can be freed at once.
+ */
+const largeChunk = 40 * 1024;
+const smallChunk = 4 * 1024;
 
 /** One compressed frame. Costs about 30 µs before the first byte: for what is shared or large. */
 export function compress(bytes: Uint8Array): Buffer {
-  const chunkSize = Math.min(maxChunk, bytes.length + roomForHeaders);
-  return zstdCompressSync(bytes, { params, chunkSize });
+  const most = bytes.length + roomForHeaders;
+  const chunkSize = most <= smallChunk ? most : largeChunk;
+  const out = zstdCompressSync(bytes, { params, chunkSize });
+  const { buffer } = out;
+  if (!(buffer instanceof ArrayBuffer) || buffer.byteLength !== largeChunk || out.length === largeChunk) {
+    return out;
+  }
+  // A thousand clients that connect would leave as many chunks to the collector, which comes minutes later.
+  const kept = Buffer.allocUnsafeSlow(out.length);
+  kept.set(out);
+  buffer.transfer(0);
+  return kept;
 }
 
 /**
