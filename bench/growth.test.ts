@@ -29,8 +29,14 @@ test("samples that stand closer weigh as the time that they cover", () => {
   assert.ok(Math.abs(perHour - 0.3) < 1e-9, String(perHour));
 });
 
-test("the beginning is not judged: five minutes, a quarter of short runs, and half of the rest", () => {
+test("the beginning is not judged: five minutes, a quarter of short runs; all that follows is", () => {
   const all = minutes(30, (minute) => minute + 1);
-  assert.deepEqual(judged(all, 60, 300), all.slice(17));
-  assert.deepEqual(judged([1, 2, 3, 4, 5, 6, 7, 8], 60, 300), [6, 7, 8]);
+  assert.deepEqual(judged(all, 60, 300), all.slice(5));
+  assert.deepEqual(judged([1, 2, 3, 4, 5, 6, 7, 8], 60, 300), [3, 4, 5, 6, 7, 8]);
+});
+
+test("growth that comes to an end in the middle of what is judged is not passed over", () => {
+  const filling = minutes(30, (minute) => 100 + Math.min(minute, 15));
+  const { perHour } = growthOf(judged(filling, 60, 300), 60);
+  assert.ok(perHour > 0.1, String(perHour));
 });

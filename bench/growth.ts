@@ -21,9 +21,7 @@ export function growthOf(samples: readonly number[], everySeconds: number): Grow
   return { perHour: (slope * perHour) / start, uncertainty: (error * perHour) / start };
 }
 
-/** The second half of what was seen once the server had run for `warmUpSeconds`, at most a quarter of the whole. */
+/** What was seen once the server had run for `warmUpSeconds`, at most a quarter of the whole. */
 export function judged(samples: readonly number[], everySeconds: number, warmUpSeconds: number): readonly number[] {
-  const warmUp = Math.min(Math.ceil(warmUpSeconds / everySeconds), Math.floor(samples.length / 4));
-  const rest = samples.slice(warmUp);
-  return rest.slice(Math.floor(rest.length / 2));
+  return samples.slice(Math.min(Math.ceil(warmUpSeconds / everySeconds), Math.floor(samples.length / 4)));
 }

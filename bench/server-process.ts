@@ -82,7 +82,9 @@ ${extraConfig}
     const hook = pathToFileURL(join(import.meta.dirname, "collect-on-signal.ts")).href;
     const child = spawn(program, ["serve", "--config", this.#config], {
       stdio: ["ignore", log, log],
-      env: this.#collectable ? { ...process.env, NODE_OPTIONS: `--expose-gc --import=${hook}` } : process.env,
+      env: this.#collectable
+        ? { ...process.env, NODE_OPTIONS: `--expose-gc --import=${hook}`, HAWSER_BENCH_COLLECTED: this.#collected }
+        : process.env,
     });
     closeSync(log);
     this.#child = child;
@@ -164,12 +166,27 @@ ${extraConfig}
     };
   }
 
-  /** Makes a collectable server collect its garbage, so that what it still holds is what it keeps. */
-  async collect(): Promise<void> {
-    if (this.#collectable) {
-      this.#child?.kill("SIGUSR2");
-      await new Promise((done) => setTimeout(done, 500));
+  get #collected(): string {
+    return join(this.folder, "collected");
+  }
+
+  /**
+   * Makes a collectable server collect its garbage, so that what it still holds is what it keeps: resolves with the bytes
+   * of its heap right then, when its other threads have had time for theirs.
+   */
+  async collect(): Promise<number> {
+    const file = this.#collected;
+    rmSync(file, { force: true });
+    this.#child?.kill("SIGUSR2");
+    const start = performance.now();
+    await new Promise((done) => setTimeout(done, 500));
+    while (!existsSync(file)) {
+      if (performance.now() - start > 10_000) {
+        throw new Error("the server does not collect its garbage");
+      }
+      await new Promise((done) => setTimeout(done, 20));
     }
+    return Number(readFileSync(file, "utf8"));
   }
 
   /** Ends the process with this signal and waits for it. */

@@ -23,9 +23,11 @@ const { values } = parseArgs({
 const nodes = Number(values.nodes);
 const minutes = Number(values.minutes);
 const rate = Number(values.rate);
-/** What an hour more may add, by a straight line through the second half of the run (bench/README.md says why). */
+/** What an hour more may add, by a straight line through all but the warm-up (bench/README.md says why). */
 const tolerance = 0.1;
-const sampleSeconds = 60;
+const minuteSeconds = 60;
+/** Looks in each minute; their mean stands for it. */
+const looksPerMinute = 3;
 /** Not looked at: tables fill, code is compiled, the heap finds its size. */
 const warmUpSeconds = 300;
 const steady = "memory does not grow";
@@ -34,7 +36,7 @@ const lanes = 30;
 
 interface Minute {
   readonly minute: number;
-  /** After a collection, as is `heapMb`: what the server keeps. */
+  /** After collections, as is `heapMb`: what the server keeps, the mean of the minute's looks. */
   readonly rssMb: number;
   /** The most that was seen in this minute. */
   readonly peakMb: number;
@@ -44,6 +46,12 @@ interface Minute {
   readonly joined: number;
   readonly left: number;
   readonly failed: number;
+}
+
+interface Look {
+  /** Bytes right after a collection. */
+  readonly heap: number;
+  readonly rss: number;
 }
 
 const server = await ServerProcess.start({ collectable: true });
@@ -103,15 +111,17 @@ async function soak(): Promise<number> {
   process.stdout.write(`${online.length} nodes joined; ${rate} join and ${rate} leave each second\n`);
   process.stdout.write("minute   RSS MB  peak MB  heap MB   CPU %   joined     left   failed\n");
   const rows: Minute[] = [];
-  const note = async (minute: number, cpuBefore: number, seconds: number): Promise<void> => {
-    await server.collect();
-    const { cpu, rss } = server.usage();
-    const heap = (await server.metrics()).get("nodejs_heap_size_used_bytes") ?? NaN;
+  const look = async (): Promise<Look> => {
+    const heap = await server.collect();
+    return { heap, rss: server.usage().rss };
+  };
+  const note = (minute: number, looks: readonly Look[], cpuBefore: number, seconds: number): void => {
+    const { cpu } = server.usage();
     const row = {
       minute,
-      rssMb: rss / 1e6,
-      peakMb: Math.max(peak, rss) / 1e6,
-      heapMb: heap / 1e6,
+      rssMb: mean(looks.map(({ rss }) => rss)) / 1e6,
+      peakMb: Math.max(peak, ...looks.map(({ rss }) => rss)) / 1e6,
+      heapMb: mean(looks.map(({ heap }) => heap)) / 1e6,
       cpu: ((cpu - cpuBefore) / seconds) * 100,
       joined,
       left,
@@ -142,8 +152,12 @@ async function soak(): Promise<number> {
     void mover?.update({ endpoints: [`203.0.113.${Math.floor(Math.random() * 250)}:41641`] }).catch(() => failed++);
   }, 1000);
   for (let minute = 1; minute <= minutes; minute++) {
-    await sleep(start + minute * sampleSeconds * 1000 - performance.now());
-    await note(minute, cpuBefore, (performance.now() - lastMinute) / 1000);
+    const looks: Look[] = [];
+    for (let count = 1; count <= looksPerMinute; count++) {
+      await sleep(start + (minute - 1 + count / looksPerMinute) * minuteSeconds * 1000 - performance.now());
+      looks.push(await look());
+    }
+    note(minute, looks, cpuBefore, (performance.now() - lastMinute) / 1000);
     cpuBefore = server.usage().cpu;
     lastMinute = performance.now();
     peak = 0;
@@ -168,7 +182,11 @@ async function soak(): Promise<number> {
 }
 
 function growthFrom(minutes: readonly number[]): Growth {
-  return growthOf(judged(minutes, sampleSeconds, warmUpSeconds), sampleSeconds);
+  return growthOf(judged(minutes, minuteSeconds, warmUpSeconds), minuteSeconds);
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** Samples that scatter by more than what is looked for show nothing, whichever way the line goes. */
