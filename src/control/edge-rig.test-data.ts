@@ -98,6 +98,7 @@ export async function edgeRig(context: TestContext, options: EdgeRigOptions = {}
   const listener = createListener({
     handlers: [],
     upgrades: new Map([["/ts2021", (...args) => ts2021.upgrade(...args)]]),
+    knock: (...knock) => ts2021.knock(...knock),
     log: silentLog,
     headersTimeoutMs,
   });

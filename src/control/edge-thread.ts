@@ -62,6 +62,7 @@ async function run(port: NonNullable<typeof parentPort>, data: EdgeThreadData): 
       ["/ts2021", (...upgrade) => ts2021.upgrade(...upgrade)],
       ["/derp", (...upgrade) => proxyUpgrade(backend, ...upgrade)],
     ]),
+    knock: (...knock) => ts2021.knock(...knock),
     log,
     ...(data.tls === undefined ? {} : { tls: data.tls }),
   });

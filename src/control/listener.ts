@@ -4,6 +4,7 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
+import { type Knock, openFrontDoor } from "./front-door.ts";
 import { type HttpHandler, pathOf, sendText, setSecurityHeaders } from "./http-handler.ts";
 import { faultText, type Log } from "./log.ts";
 import { bindPath, bindPort, type PortBinding } from "./port-binding.ts";
@@ -15,6 +16,8 @@ export interface ListenerOptions {
   readonly handlers: readonly HttpHandler[];
   /** By path. */
   readonly upgrades: ReadonlyMap<string, UpgradeHandler>;
+  /** Takes clients' upgrades to /ts2021 where there is no TLS; without it they are upgrades like others. */
+  readonly knock?: Knock;
   readonly log: Log;
   /** PEM; undefined is plain HTTP. */
   readonly tls?: { readonly cert: string; readonly key: string };
@@ -39,7 +42,7 @@ const bounds = {
   keepAliveTimeout: 30_000,
 } as const;
 
-export function createListener({ handlers, upgrades, log, tls, ...options }: ListenerOptions): Listener {
+export function createListener({ handlers, upgrades, knock, log, tls, ...options }: ListenerOptions): Listener {
   const headersTimeout = options.headersTimeoutMs ?? 10_000;
   const times = { headersTimeout, connectionsCheckingInterval: Math.min(2000, headersTimeout) };
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -90,6 +93,7 @@ export function createListener({ handlers, upgrades, log, tls, ...options }: Lis
     }
   });
 
+  const door = tls === undefined && knock !== undefined ? openFrontDoor(server, knock) : undefined;
   let binding: PortBinding | undefined;
   return {
     server,
@@ -104,6 +108,7 @@ export function createListener({ handlers, upgrades, log, tls, ...options }: Lis
       } else {
         binding.close();
       }
+      door?.closeAll();
       server.closeAllConnections();
     },
   };

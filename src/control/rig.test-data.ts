@@ -132,6 +132,7 @@ export async function startRig(context: TestContext, options: RigOptions = {}): 
       }),
     ],
     upgrades: new Map([["/ts2021", (...upgrade) => ts2021.upgrade(...upgrade)]]),
+    knock: (...knock) => ts2021.knock(...knock),
     log,
   });
   const { port } = await listener.listen("127.0.0.1", 0);

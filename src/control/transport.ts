@@ -33,11 +33,21 @@ export interface Transport {
 
 const nothing = Buffer.alloc(0);
 
+/** A socket after its upgrade, at first waiting for its handshake; its errors are somebody else's to see to. */
+export interface SocketTransport extends Transport {
+  readonly gone: boolean;
+  /** The socket is to have another use. */
+  release(): void;
+}
+
 /** `head` is what came right behind the upgrade request. */
-export function socketTransport(socket: Duplex, head: Uint8Array): Transport {
+export function socketTransport(socket: Duplex, head?: Uint8Array): SocketTransport {
   // Of a plain socket it can be told whether the system has taken all. Others may hold on to what they were given.
   const isPlain = socket instanceof Socket && !(socket instanceof TLSSocket);
   let drained: (() => void) | undefined;
+  // Half-open connections are of no use here: a client that gives up says no more than that it sends nothing further.
+  const ended = (): void => void socket.destroy();
+  socket.on("end", ended);
 
   /** False when no more should be written until `drained` is called. */
   function writeLent(bytes: Uint8Array): boolean {
@@ -53,28 +63,23 @@ export function socketTransport(socket: Duplex, head: Uint8Array): Transport {
   }
 
   return {
+    get gone() {
+      return socket.destroyed;
+    },
+    release: () => void socket.off("end", ended),
     start(events) {
+      if (socket.destroyed) {
+        events.closed();
+        return;
+      }
       drained = () => events.drain();
-      let closed = false;
-      const close = (): void => {
-        if (!closed) {
-          closed = true;
-          events.closed();
-        }
-      };
-      socket.on("close", close);
-      // A reset is a close; 'close' follows.
-      socket.on("error", () => socket.destroy());
-      // Half-open connections are of no use here.
-      socket.on("end", () => socket.destroy());
+      socket.once("close", () => events.closed());
       socket.on("drain", () => events.drain());
-      if (head.length > 0) {
+      if (head !== undefined && head.length > 0) {
         events.data(head);
       }
       socket.on("data", (bytes: Uint8Array) => events.data(bytes));
-      if (socket.destroyed) {
-        close();
-      }
+      socket.resume();
     },
     write: (bytes, taken) =>
       socket.writable && socket.write(bytes, taken === undefined ? undefined : unlessFailed(taken)),

@@ -1,6 +1,7 @@
 // /ts2021: from an HTTP upgrade to a Noise connection (protocol §2.1–2.5). Natively a POST whose header carries the
 // initiation, for browsers a WebSocket whose query does. Anybody may get this far; only from here on there is a key.
-import type { IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Clock } from "../identity/clock.ts";
@@ -30,6 +31,8 @@ export interface Ts2021Options {
 export interface Ts2021 {
   /** An upgrade request to /ts2021. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array): void;
+  /** One that came through the front door. */
+  knock(socket: Socket, handshake: string): void;
   /** How many wait for a handshake. */
   readonly waiting: number;
 }
@@ -66,8 +69,11 @@ export function createTs2021(options: Ts2021Options): Ts2021 {
     handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
   });
 
-  function handshake(request: IncomingMessage, initiation: Uint8Array, caller: Caller): void {
-    const address = clientAddress(request.socket.remoteAddress, request.headers, options.trustedProxies);
+  function addressOf(socket: Socket, headers: IncomingHttpHeaders): string {
+    return clientAddress(socket.remoteAddress, headers, options.trustedProxies);
+  }
+
+  function handshake(address: string, initiation: Uint8Array, caller: Caller): void {
     const turnAway = (): void => {
       counters.handshakesTurnedAway++;
       caller.turnAway();
@@ -119,23 +125,25 @@ export function createTs2021(options: Ts2021Options): Ts2021 {
       refuseUpgrade(socket, 400, "invalid tailscale handshake header");
       return;
     }
-    const wait = waitOn(socket);
-    handshake(request, Buffer.from(header, "base64"), {
-      gone: () => wait.gone(),
+    const initiation = Buffer.from(header, "base64");
+    handshake(addressOf(request.socket, request.headers), initiation, callerAt(socket, head));
+  }
+
+  function callerAt(socket: Duplex, head?: Uint8Array): Caller {
+    const transport = socketTransport(socket, head);
+    return {
+      gone: () => transport.gone,
       turnAway() {
-        wait.over();
+        transport.release();
         refuseUpgrade(socket, 503, "too many nodes connect at this moment", [["retry-after", "1"]]);
       },
       fail() {
-        wait.over();
+        transport.release();
         // As the reference does: the protocol is switched, then nothing follows; the client tries its next address.
         lastWord(socket, switching);
       },
-      accept(answer) {
-        wait.over();
-        return { transport: socketTransport(socket, head), greeting: Buffer.concat([switching, answer]) };
-      },
-    });
+      accept: (answer) => ({ transport, greeting: Buffer.concat([switching, answer]) }),
+    };
   }
 
   function webSocket(request: IncomingMessage, socket: Duplex, head: Uint8Array): void {
@@ -152,7 +160,7 @@ export function createTs2021(options: Ts2021Options): Ts2021 {
         client.close(1008, "missing or invalid handshake");
         return;
       }
-      handshake(request, initiation, {
+      handshake(addressOf(request.socket, request.headers), initiation, {
         gone: () => client.readyState !== client.OPEN,
         turnAway: () => client.close(1013, "too many nodes connect at this moment"),
         fail: (reason) => client.close(1008, reason),
@@ -165,10 +173,13 @@ export function createTs2021(options: Ts2021Options): Ts2021 {
     get waiting() {
       return admission.waiting;
     },
+    knock(socket, text) {
+      tuned(socket);
+      handshake(addressOf(socket, {}), Buffer.from(text, "base64"), callerAt(socket));
+    },
     upgrade(request, socket, head) {
       socket.on("error", () => socket.destroy());
-      request.socket.setNoDelay(true);
-      request.socket.setKeepAlive(true, 60_000);
+      tuned(request.socket);
       switch (request.headers.upgrade?.toLowerCase() ?? "") {
         case protocol:
           native(request, socket, head);
@@ -188,11 +199,9 @@ const switching = Buffer.from(
   "latin1",
 );
 
-/** A client that gives up says no more than that it sends nothing further: by itself that leaves the socket open. */
-function waitOn(socket: Duplex): { gone(): boolean; over(): void } {
-  const ended = (): void => void socket.destroy();
-  socket.on("end", ended);
-  return { gone: () => socket.destroyed, over: () => void socket.off("end", ended) };
+function tuned(socket: Socket): void {
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, 60_000);
 }
 
 const reasons: Readonly<Record<number, string>> = {

@@ -107,13 +107,14 @@ async function openMain(
   if (derp !== undefined) {
     upgrades.set("/derp", (request, socket, head) => derp.handleUpgrade(request, socket, head));
   }
-  if (threads === 0) {
-    const ts2021 = nodes.openEdge();
+  const ts2021 = threads === 0 ? nodes.openEdge() : undefined;
+  if (ts2021 !== undefined) {
     upgrades.set("/ts2021", (request, socket, head) => ts2021.upgrade(request, socket, head));
   }
   const listener = createListener({
     handlers: [relay.handle, (request, response) => api.handle(request, response), pages],
     upgrades,
+    ...(ts2021 === undefined ? {} : { knock: (socket, handshake) => ts2021.knock(socket, handshake) }),
     log,
     ...(tls === undefined || threads > 0 ? {} : { tls }),
   });
