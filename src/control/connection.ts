@@ -9,7 +9,8 @@ import type { MachineKey } from "../wire/ids.ts";
 import type { SessionKeys } from "../wire/noise.ts";
 import { RecordReader } from "../wire/record.ts";
 import { AskingLimits } from "./asking-limits.ts";
-import { BodyBuffer, type BodyBudget } from "./body-buffer.ts";
+import { BodyBuffer } from "./body-buffer.ts";
+import type { ConnectionOwner } from "./connection-owner.ts";
 import type { EdgeReply } from "./edge-link.ts";
 import { MapStream } from "./map-stream.ts";
 import { maxAlone, RecordOutlet, type WriteOutcome } from "./record-outlet.ts";
@@ -25,26 +26,6 @@ const cutAbove = 64 * 1024 * 1024;
 const limits = { ...defaultLimits, streams: 128 };
 /** Requests under way at once of a machine that belongs to no node; it has a login to wait for and little else. */
 const strangerStreams = 16;
-/** What the owner of connections is told. */
-export interface ConnectionOwner {
-  request(connection: Connection, stream: number, head: RequestHead, body: Uint8Array): void;
-  /** The client took back a request that was handed up, or its connection ended. */
-  streamGone(connection: Connection, stream: number): void;
-  sessionGone(session: SessionId): void;
-  blocked(session: SessionId): void;
-  drained(session: SessionId): void;
-  /** The client left more unread than it may; the connection is to be destroyed. */
-  overflowed(connection: Connection): void;
-  /** A stranger asks more often than it may; the connection is to be destroyed. */
-  flooded(connection: Connection): void;
-  /** There is something to write; `flush` is to be called soon. */
-  dirty(connection: Connection): void;
-  /** There is something to write that may wait some milliseconds for what follows it. */
-  patient(connection: Connection): void;
-  closed(connection: Connection): void;
-  /** Who pays for the memory of a request's body. */
-  bodyBudget(connection: Connection): BodyBudget;
-}
 
 interface Receiving {
   readonly kind: "receiving";
