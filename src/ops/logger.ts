@@ -69,7 +69,13 @@ function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** What all of them have in common. */
+const perhapsSecret = /hskey-|tskey-|privkey:|nlpriv:|bearer /i;
+
 export function blotSecrets(line: string): string {
+  if (!perhapsSecret.test(line)) {
+    return line;
+  }
   return secretShapes.reduce((text, [shape, replacement]) => text.replace(shape, replacement), line);
 }
 
@@ -80,6 +86,12 @@ export function createLogger({ level, format, write }: LoggerOptions): Logger {
       say(blotSecrets(format === "json" ? line : textLine(line)), urgent.test(line));
     },
   };
+  const direct =
+    format === "text"
+      ? (line: string, isUrgent: boolean): void => {
+          say(blotSecrets(line), isUrgent);
+        }
+      : undefined;
   const root = pino(
     {
       level,
@@ -89,7 +101,7 @@ export function createLogger({ level, format, write }: LoggerOptions): Logger {
     },
     destination,
   );
-  return wrap(root, [root]);
+  return wrap(root, [root], direct, undefined);
 }
 
 /** A line of pino's that cannot wait for the end of the turn. */
@@ -130,14 +142,28 @@ function standardError(): (line: string, urgent: boolean) => void {
   };
 }
 
-/** `family`: all loggers of one root; a room has one, so there are few. */
-function wrap(logger: pino.Logger, family: pino.Logger[]): Logger {
+/**
+ * `family`: all loggers of one root; a room has one, so there are few. `direct` takes lines of people's format that have
+ * nothing to be escaped, which nearly all are: they need not become JSON first.
+ */
+function wrap(
+  logger: pino.Logger,
+  family: pino.Logger[],
+  direct: ((line: string, isUrgent: boolean) => void) | undefined,
+  room: string | undefined,
+): Logger {
   /** A line that is not told is not looked through either. */
   const at =
     (level: "debug" | "info" | "warn" | "error") =>
     (fields: Fields, text: string): void => {
-      if (logger.isLevelEnabled(level)) {
+      if (!logger.isLevelEnabled(level)) {
+        return;
+      }
+      const line = direct === undefined ? undefined : plainLine(level, room, fields, text);
+      if (line === undefined) {
         logger[level](withoutSecrets(fields), text);
+      } else {
+        direct?.(line, level === "error");
       }
     };
   return {
@@ -153,12 +179,40 @@ function wrap(logger: pino.Logger, family: pino.Logger[]): Logger {
     info: at("info"),
     warn: at("warn"),
     error: at("error"),
-    child(room) {
-      const member = logger.child({ room });
+    child(name) {
+      const member = logger.child({ room: name });
       family.push(member);
-      return wrap(member, family);
+      return wrap(member, family, direct, name);
     },
   };
+}
+
+/** Of a line that pino made, these are not fields; and secrets' names are for `withoutSecrets`. */
+const special: ReadonlySet<string> = new Set(["level", "time", "msg", "room", "err", ...secretFields]);
+// eslint-disable-next-line no-control-regex -- control characters are what must not get through
+const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/;
+
+function isPlain(value: unknown): value is string | number | boolean {
+  return typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);
+}
+
+/** The line that `textLine` would make; undefined when it takes more than putting texts and numbers together. */
+function plainLine(level: string, room: string | undefined, fields: Fields, text: string): string | undefined {
+  const where = room === undefined ? "" : `${room}: `;
+  let line = `${new Date().toISOString().slice(0, 19).replace("T", " ")} ${level.toUpperCase().padEnd(5)} ${where}${text}`;
+  let between = "  ";
+  for (const name in fields) {
+    const value = fields[name];
+    if (value === undefined) {
+      continue;
+    }
+    if (special.has(name) || !Object.hasOwn(fields, name) || !isPlain(value)) {
+      return undefined;
+    }
+    line += `${between}${name}=${value}`;
+    between = " ";
+  }
+  return controlCharacter.test(line) ? undefined : `${line}\n`;
 }
 
 /** `2026-11-20 19:30:00 INFO  control: node joined  node=3 name=laptop` */

@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import * as fc from "fast-check";
 import { createFaultGuard } from "./fault-guard.ts";
 import { createLogger } from "./logger.ts";
 import { startMetricsListener } from "./metrics-listener.ts";
@@ -39,6 +40,44 @@ for (const format of ["text", "json"] as const) {
     assert.ok(all.includes("hskey-auth-abcdefghijkl-***"), "its public part stays");
   });
 }
+
+test("a line for people says what the one for machines says, in the same order", () => {
+  const name = fc.constantFrom("node", "name", "machine", "err", "password", "1");
+  const text = fc.oneof(
+    fc.string(),
+    fc.constantFrom("two\nlines", "\u001b[2J", "bell\u0007", "privkey:" + "0".repeat(64)),
+  );
+  const value = fc.oneof(
+    text,
+    fc.integer(),
+    fc.double(),
+    fc.boolean(),
+    fc.constantFrom(null, undefined),
+    fc.array(text),
+  );
+  const escaped = (shown: unknown): string =>
+    // eslint-disable-next-line no-control-regex -- control characters are what is escaped
+    (typeof shown === "string" ? shown : JSON.stringify(shown)).replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) =>
+      character === "\n" ? "\\n" : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    );
+  fc.assert(
+    fc.property(fc.dictionary(name, value), text, fc.boolean(), (fields, message, roomed) => {
+      const [people, machines] = [written("text"), written("json")].map(({ lines, logger }) => {
+        (roomed ? logger.child("control") : logger).warn(fields, message);
+        return lines;
+      });
+      const { level, time: _time, msg, room, ...shown } = JSON.parse(machines?.[0] ?? "") as Record<string, unknown>;
+      const tail = Object.entries(shown).map(([key, said]) => `${key}=${escaped(said)}`);
+      const expected = `${escaped(level).toUpperCase().padEnd(5)} ${room === undefined ? "" : "control: "}${escaped(msg)}${
+        tail.length === 0 ? "" : `  ${tail.join(" ")}`
+      }\n`;
+      assert.equal(people?.length, 1);
+      const line = people?.[0] ?? "";
+      assert.match(line, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d /);
+      assert.equal(line.slice(20), expected);
+    }),
+  );
+});
 
 test("the last lines before a sudden end are there: a turn's at its end, a fault's at once", () => {
   const told = (script: string): string => {

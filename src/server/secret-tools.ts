@@ -1,10 +1,31 @@
 // The hash functions and randomness that the tailnet borrows.
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { bcryptMatches } from "../identity/bcrypt.ts";
 import type { SecretTools } from "../tailnet/options.ts";
 
+/** Asking for a few random bytes costs as much as for many: those for names and ids are fetched together. */
+const fetchedAtOnce = 1024;
+const mostFetched = 64;
+let fetched: Buffer = Buffer.alloc(0);
+let given = 0;
+
+/** Nothing that was given out stays behind. */
+function someRandomBytes(count: number): Uint8Array {
+  if (count > mostFetched) {
+    return randomBytes(count);
+  }
+  if (given + count > fetched.length) {
+    fetched = randomBytes(fetchedAtOnce);
+    given = 0;
+  }
+  const bytes = Uint8Array.from(fetched.subarray(given, given + count));
+  fetched.fill(0, given, given + count);
+  given += count;
+  return bytes;
+}
+
 export const secretTools: SecretTools = {
-  randomBytes: (count) => randomBytes(count),
-  sha256: (text) => createHash("sha256").update(text, "utf8").digest("hex"),
+  randomBytes: someRandomBytes,
+  sha256: (text) => hash("sha256", text, "hex"),
   bcryptVerify: bcryptMatches,
 };

@@ -1,6 +1,6 @@
 // Where the SQL stores and the one in memory meet the audit chain: the state of the chain inside one commit, which goes
 // back when a group is refused.
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { auditHash, nextAuditEntry } from "../tailnet/audit-chain.ts";
 import type { AuditChain, AuditEntry, StoredAuditEntry, Write } from "../tailnet/store.ts";
 
@@ -12,7 +12,7 @@ export function isAuditWrite(write: Write): write is AuditWrite {
 }
 
 export function sha256(text: string): string {
-  return createHash("sha256").update(text, "utf8").digest("hex");
+  return hash("sha256", text, "hex");
 }
 
 /** The chain while a commit is made. */

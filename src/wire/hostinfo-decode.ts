@@ -184,7 +184,13 @@ function readLatencies(fields: FieldReader, latencies: Readonly<Record<string, J
   return seconds;
 }
 
+/** Written out, a value is longer than it came (`{}` of a service, `1e20`), but by less than this factor. */
+const mostGrowth = 16;
+
 function withinLimit(fields: FieldReader, host: Hostinfo): Hostinfo {
+  if (fields.documentLength <= hostinfoLimit / mostGrowth) {
+    return host;
+  }
   const { RoutableIPs: _bounded, ...measured } = host;
   if (Buffer.byteLength(JSON.stringify(measured)) > hostinfoLimit) {
     fields.failWhole(`larger than ${hostinfoLimit} bytes`);

@@ -10,9 +10,12 @@ export type Decoded<Value> =
 
 type JsonObject = { readonly [key: string]: Json };
 
-/** Where the first problem of a whole document is noted. */
-export interface Problems {
-  first: string | undefined;
+/** What the readers of one document share. */
+interface Whole {
+  /** Bytes as they came. */
+  readonly length: number;
+  /** The first thing that was wrong. */
+  problem: string | undefined;
 }
 
 /** Deepest nesting of objects and lists in a document. */
@@ -37,9 +40,9 @@ export function decodeDocument<Value>(body: Uint8Array, read: (fields: FieldRead
   if (!isSound(document, maxDepth)) {
     return { ok: false, error: "the body is nested too deeply or holds a text that cannot be kept" };
   }
-  const problems: Problems = { first: undefined };
-  const value = read(new FieldReader(document, "", problems));
-  return problems.first === undefined ? { ok: true, value } : { ok: false, error: problems.first };
+  const whole: Whole = { length: body.length, problem: undefined };
+  const value = read(new FieldReader(document, "", whole));
+  return whole.problem === undefined ? { ok: true, value } : { ok: false, error: whole.problem };
 }
 
 function isObject(value: unknown): value is JsonObject {
@@ -99,11 +102,11 @@ export class FieldReader {
   readonly #object: JsonObject;
   readonly #values = new Map<string, Json>();
   readonly #path: string;
-  readonly #problems: Problems;
+  readonly #whole: Whole;
 
-  constructor(object: JsonObject, path: string, problems: Problems) {
+  constructor(object: JsonObject, path: string, whole: Whole) {
     this.#path = path;
-    this.#problems = problems;
+    this.#whole = whole;
     this.#object = object;
     for (const name in object) {
       // As in Go, what comes later counts.
@@ -113,14 +116,19 @@ export class FieldReader {
 
   /** Notes that a field is not as it must be; `what` completes "name: …". */
   fail(name: string, what: string): undefined {
-    this.#problems.first ??= `${this.#path}${name}: ${what}`;
+    this.#whole.problem ??= `${this.#path}${name}: ${what}`;
     return undefined;
   }
 
   /** Notes that the object as a whole is not as it must be. */
   failWhole(what: string): undefined {
-    this.#problems.first ??= `${this.#path.slice(0, -1)}: ${what}`;
+    this.#whole.problem ??= `${this.#path.slice(0, -1)}: ${what}`;
     return undefined;
+  }
+
+  /** Bytes of the document that the object is a part of, as they came. */
+  get documentLength(): number {
+    return this.#whole.length;
   }
 
   /** The value as it came; undefined for absent and null. */
@@ -181,14 +189,14 @@ export class FieldReader {
       return undefined;
     }
     return isObject(value)
-      ? new FieldReader(value, `${this.#path}${name}.`, this.#problems)
+      ? new FieldReader(value, `${this.#path}${name}.`, this.#whole)
       : this.fail(name, "not an object");
   }
 
   /** A reader for an item of a list. */
   item(name: string, item: Json): FieldReader | undefined {
     return isObject(item)
-      ? new FieldReader(item, `${this.#path}${name}[].`, this.#problems)
+      ? new FieldReader(item, `${this.#path}${name}[].`, this.#whole)
       : this.fail(name, "an item is not an object");
   }
 

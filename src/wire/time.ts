@@ -5,10 +5,17 @@ import type { TimeText } from "./tailcfg.ts";
 /** How Go writes the time that is none. */
 export const zeroTimeText: TimeText = "0001-01-01T00:00:00Z";
 
+/** The same in milliseconds since 1970. */
+const zeroTime = -62_135_596_800_000;
+
 const pattern = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
 /** Milliseconds since 1970 (fractions of a millisecond are cut off), or undefined when the text is no such time. */
 export function parseTime(text: string): number | undefined {
+  if (text === zeroTimeText) {
+    // What nearly every request says.
+    return zeroTime;
+  }
   const match = pattern.exec(text);
   if (match === null) {
     return undefined;
@@ -28,9 +35,6 @@ export function parseTime(text: string): number | undefined {
   const offset = (match[8] === "-" ? -1 : 1) * (offsetHours * 60 + offsetMinutes) * 60_000;
   return date.getTime() + ((hour * 60 + minute) * 60 + second) * 1000 + milliseconds - offset;
 }
-
-/** Midnight of 1 January of the year 1, in milliseconds since 1970. */
-const zeroTime = -62_135_596_800_000;
 
 /** Whether a parsed time is Go's zero time. */
 export function isZeroTime(time: number): boolean {
