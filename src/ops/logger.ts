@@ -203,10 +203,13 @@ function plainLine(level: string, room: string | undefined, fields: Fields, text
   let between = "  ";
   for (const name in fields) {
     const value = fields[name];
+    if (special.has(name) || !Object.hasOwn(fields, name)) {
+      return undefined;
+    }
     if (value === undefined) {
       continue;
     }
-    if (special.has(name) || !Object.hasOwn(fields, name) || !isPlain(value)) {
+    if (!isPlain(value)) {
       return undefined;
     }
     line += `${between}${name}=${value}`;

@@ -1,7 +1,7 @@
 // The client's side of HTTP/2 under Noise, as simulated clients speak it. SETTINGS and windows are those of the Go
 // transport in official clients: 4 MiB for a stream, 1 GiB for the connection, credit after 4 KiB.
 import { H2Connection, type HeadOutcome, type StreamEvents } from "./h2-connection.ts";
-import { clientPreface, defaultWindow, settings } from "./h2-frames.ts";
+import { clientPreface, defaultWindow, settings, settingsFrame } from "./h2-frames.ts";
 import { defaultLimits } from "./h2-limits.ts";
 import type { Chunks } from "./h2-output.ts";
 import { encodeFields, type HeaderField } from "./hpack.ts";
@@ -39,11 +39,13 @@ export class H2Client extends H2Connection {
     super({ limits: { ...defaultLimits, resets: Infinity, pings: Infinity }, windows: clientWindows });
     this.events = events;
     this.output.add(clientPreface);
-    this.sendSettings([
-      [settings.enablePush, 0],
-      [settings.initialWindowSize, streamWindow],
-      [settings.headerTableSize, 0],
-    ]);
+    this.sendSettings(
+      settingsFrame([
+        [settings.enablePush, 0],
+        [settings.initialWindowSize, streamWindow],
+        [settings.headerTableSize, 0],
+      ]),
+    );
   }
 
   /** Sends a request and returns its stream. A body the windows hold back is kept and follows. */

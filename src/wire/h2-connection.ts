@@ -15,7 +15,6 @@ import {
   pingAck,
   settings,
   settingsAck,
-  settingsFrame,
   type FrameSink,
 } from "./h2-frames.ts";
 import { HeaderBlocks, type BlockOutcome, type HeaderSection } from "./h2-header-blocks.ts";
@@ -140,8 +139,9 @@ export abstract class H2Connection implements FrameSink<H2Fault> {
     this.output.add(goawayFrame(this.lastPeerStream(), code));
   }
 
-  protected sendSettings(values: readonly (readonly [number, number])[]): void {
-    this.output.add(settingsFrame(values));
+  /** `frame` is a whole SETTINGS frame. */
+  protected sendSettings(frame: Uint8Array): void {
+    this.output.add(frame);
     if (this.#windows.connection > defaultWindow) {
       this.output.add(numberFrame(frames.windowUpdate, 0, this.#windows.connection - defaultWindow));
     }

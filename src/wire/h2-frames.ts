@@ -184,12 +184,17 @@ export class FrameParser<Fault> {
   #step(chunk: Buffer, at: number): number {
     switch (this.#state) {
       case states.header:
-        return this.#gather(chunk, at, frameHeaderLength, (header) => this.#begin(header));
+        if (this.#partial === undefined && chunk.length - at >= frameHeaderLength) {
+          this.#begin(chunk, at);
+          return at + frameHeaderLength;
+        }
+        return this.#gather(chunk, at, frameHeaderLength);
       case states.payload:
-        return this.#gather(chunk, at, this.#length, (payload) => {
-          this.#state = states.header;
-          this.#fault = this.#sink.frame(this.#type, this.#flags, this.#stream, payload);
-        });
+        if (this.#partial === undefined && chunk.length - at >= this.#length) {
+          this.#whole(chunk.subarray(at, at + this.#length));
+          return at + this.#length;
+        }
+        return this.#gather(chunk, at, this.#length);
       case states.padLength: {
         const padding = chunk[at] ?? 0;
         if (padding >= this.#length) {
@@ -223,11 +228,16 @@ export class FrameParser<Fault> {
     }
   }
 
-  #begin(header: Buffer): void {
-    this.#length = header.readUIntBE(0, 3);
-    this.#type = header[3] ?? 0;
-    this.#flags = header[4] ?? 0;
-    this.#stream = header.readUInt32BE(5) & 0x7fff_ffff;
+  #whole(payload: Buffer): void {
+    this.#state = states.header;
+    this.#fault = this.#sink.frame(this.#type, this.#flags, this.#stream, payload);
+  }
+
+  #begin(header: Buffer, at: number): void {
+    this.#length = header.readUIntBE(at, 3);
+    this.#type = header[at + 3] ?? 0;
+    this.#flags = header[at + 4] ?? 0;
+    this.#stream = header.readUInt32BE(at + 5) & 0x7fff_ffff;
     if (this.#length > this.#maxFrameSize) {
       this.#fault = this.#sink.badLength("frame-size");
       return;
@@ -248,21 +258,21 @@ export class FrameParser<Fault> {
     }
   }
 
-  /** Calls `done` with `wanted` bytes, straight from the chunk when they are all in it. Returns the new position. */
-  #gather(chunk: Buffer, at: number, wanted: number, done: (bytes: Buffer) => void): number {
-    if (this.#partial === undefined && chunk.length - at >= wanted) {
-      done(chunk.subarray(at, at + wanted));
-      return at + wanted;
-    }
+  /** Adds to a header or payload that comes in pieces, of `wanted` bytes in all. Returns the new position. */
+  #gather(chunk: Buffer, at: number, wanted: number): number {
     this.#partial ??= Buffer.allocUnsafeSlow(wanted);
     const end = Math.min(chunk.length, at + wanted - this.#partialLength);
     this.#partial.set(chunk.subarray(at, end), this.#partialLength);
     this.#partialLength += end - at;
     if (this.#partialLength === wanted) {
-      const whole = this.#partial;
+      const gathered = this.#partial;
       this.#partial = undefined;
       this.#partialLength = 0;
-      done(whole);
+      if (this.#state === states.header) {
+        this.#begin(gathered, 0);
+      } else {
+        this.#whole(gathered);
+      }
     }
     return end;
   }

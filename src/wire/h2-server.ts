@@ -1,7 +1,7 @@
 // The server's side of HTTP/2 under Noise (protocol §2.7): requests in, responses out.
 // Its SETTINGS ask for an empty header table, so that a peer's headers carry no state once it has acknowledged them.
 import { H2Connection, type HeadOutcome, type StreamEvents } from "./h2-connection.ts";
-import { clientPreface, defaultWindow, errorCodes, settings } from "./h2-frames.ts";
+import { clientPreface, defaultWindow, errorCodes, settings, settingsFrame } from "./h2-frames.ts";
 import { defaultLimits, type H2Fault, type H2Limits } from "./h2-limits.ts";
 import { encodeFields, type HeaderField } from "./hpack.ts";
 
@@ -43,11 +43,7 @@ export class H2Server extends H2Connection {
   constructor(events: ServerEvents, limits: H2Limits = defaultLimits) {
     super({ limits, windows: serverWindows });
     this.events = events;
-    this.sendSettings([
-      [settings.headerTableSize, 0],
-      [settings.maxConcurrentStreams, limits.streams],
-      [settings.maxHeaderListSize, limits.headerList],
-    ]);
+    this.sendSettings(settingsOf(limits));
   }
 
   protected override feed(bytes: Uint8Array, start: number): H2Fault | undefined {
@@ -116,6 +112,22 @@ export class H2Server extends H2Connection {
   protected override goneAway(_lastStream: number, code: number): void {
     this.events.goaway?.(code);
   }
+}
+
+/** The same frame goes to everybody under the same limits. */
+const settingsFrames = new WeakMap<H2Limits, Uint8Array>();
+
+function settingsOf(limits: H2Limits): Uint8Array {
+  let frame = settingsFrames.get(limits);
+  if (frame === undefined) {
+    frame = settingsFrame([
+      [settings.headerTableSize, 0],
+      [settings.maxConcurrentStreams, limits.streams],
+      [settings.maxHeaderListSize, limits.headerList],
+    ]);
+    settingsFrames.set(limits, frame);
+  }
+  return frame;
 }
 
 /** Undefined when the request is malformed (RFC 9113 §8.1.1, §8.3.1). */
