@@ -46,6 +46,8 @@ const randomTries = 32;
 export class AddressTable {
   readonly #taken = new Set<number | string>();
   readonly #pools = new Map<string, Pool>();
+  /** The same pools by the very objects that were asked with. */
+  readonly #poolByPrefix = new WeakMap<Prefix, Pool>();
   readonly #order: "sequential" | "random";
   readonly #randomBytes: (count: number) => Uint8Array;
 
@@ -72,12 +74,7 @@ export class AddressTable {
 
   /** Takes a free address inside the prefix; undefined when there is none left. */
   allocate(prefix: Prefix): Addr | undefined {
-    const key = `${prefix.bits}/${addrKey(prefixFirst(prefix))}`;
-    let pool = this.#pools.get(key);
-    if (pool === undefined) {
-      pool = new Pool(prefix);
-      this.#pools.set(key, pool);
-    }
+    const pool = this.#poolOf(prefix);
     const isFree = (addr: Addr): boolean => !this.#taken.has(addrKey(addr));
     const addr =
       (this.#order === "random" ? pool.randomFree(isFree, this.#randomBytes) : undefined) ?? pool.nextFree(isFree);
@@ -85,6 +82,17 @@ export class AddressTable {
       this.take(addr);
     }
     return addr;
+  }
+
+  #poolOf(prefix: Prefix): Pool {
+    let pool = this.#poolByPrefix.get(prefix);
+    if (pool === undefined) {
+      const key = `${prefix.bits}/${addrKey(prefixFirst(prefix))}`;
+      pool = this.#pools.get(key) ?? new Pool(prefix);
+      this.#pools.set(key, pool);
+      this.#poolByPrefix.set(prefix, pool);
+    }
+    return pool;
   }
 }
 
@@ -127,7 +135,7 @@ class Pool {
       const addr = this.#cursor;
       const around = reservedAround(addr);
       this.#advance(around === undefined ? addr : prefixLast(around));
-      if (around === undefined && this.#usable(addr) && isFree(addr)) {
+      if (around === undefined && !this.#isEdge(addr) && isFree(addr)) {
         return addr;
       }
     }
@@ -163,9 +171,11 @@ class Pool {
 
   /** Neither reserved nor the first or last of the prefix (network and broadcast). */
   #usable(addr: Addr): boolean {
-    return (
-      compareAddr(addr, this.#first) !== 0 && compareAddr(addr, this.#last) !== 0 && reservedAround(addr) === undefined
-    );
+    return !this.#isEdge(addr) && reservedAround(addr) === undefined;
+  }
+
+  #isEdge(addr: Addr): boolean {
+    return compareAddr(addr, this.#first) === 0 || compareAddr(addr, this.#last) === 0;
   }
 
   #advance(past: Addr): void {

@@ -166,6 +166,19 @@ test("what cannot be used is refused with a text that names the field and repeat
   assert.deepEqual(decodeMapRequest(Buffer.from("{")), { ok: false, error: "the body is not JSON" });
 });
 
+test("sixteen levels are read and seventeen are not, however short the text", () => {
+  const nested = (levels: number): Buffer =>
+    Buffer.from(`{"NodeKey":"nodekey:${some}","X":${"[".repeat(levels - 1)}${"]".repeat(levels - 1)}}`);
+  assert.equal(decodeMapRequest(nested(16)).ok, true);
+  assert.equal(decodeMapRequest(nested(17)).ok, false);
+  // Many objects beside each other are not deep.
+  const wide = {
+    NodeKey: `nodekey:${some}`,
+    Hostinfo: { Services: Array.from({ length: 40 }, () => ({ Proto: "tcp" })) },
+  };
+  assert.equal(decodeMapRequest(bytes(wide)).ok, true);
+});
+
 test("deep nesting is refused, not followed", () => {
   const deep = `{"NodeKey":"nodekey:${some}","X":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
   assert.equal(decodeMapRequest(Buffer.from(deep)).ok, false);
