@@ -44,7 +44,8 @@ export function createBodyShare(pool: ReturnType<typeof createBodyPool>): BodyBu
   };
 }
 
-const firstCapacity = 2048;
+/** Nearly all bodies come whole, and are then as large as they are. */
+const firstCapacity = 512;
 const noBytes = new Uint8Array(0);
 
 export class BodyBuffer {
