@@ -1,15 +1,19 @@
 // A message's value straight as the bytes of REST's JSON: the same as JSON.stringify of toJson(type, value) in UTF-8,
 // without the objects and texts between, which for a list of ten thousand nodes are most of the work.
+import { inTurns, rowsInTurn } from "./in-turns.ts";
 import { fieldOf } from "./message.ts";
-import type { FieldKind, MessageType } from "./message.ts";
+import type { FieldKind, MessageType, NamedField } from "./message.ts";
 import { timestampText } from "./timestamp.ts";
 
 const chunkBytes = 64 * 1024;
 
-/** In pieces of about 64 KiB, to be sent one behind the other. */
-export function jsonBytes<Value extends object>(type: MessageType<Value>, value: Value): readonly Uint8Array[] {
+/** In pieces of about 64 KiB, to be sent one behind the other. Long lists are written with a turn for others now and then. */
+export async function jsonBytes<Value extends object>(
+  type: MessageType<Value>,
+  value: Value,
+): Promise<readonly Uint8Array[]> {
   const out = new JsonBytes();
-  out.message(type, value);
+  await inTurns(out.slices(type, value));
   return out.finish();
 }
 
@@ -39,36 +43,61 @@ class JsonBytes {
     return [...this.#done, this.#chunk.subarray(0, this.#length)];
   }
 
-  message(type: MessageType<object>, value: object): void {
+  /** The whole message, but for a pause after each slice of a list of its own. */
+  *slices(type: MessageType<object>, value: object): Generator<undefined, void> {
     const names = startsOf(type);
     let index = 0;
     this.#ascii("{");
-    for (const { local, repeated, kind } of type.fields) {
+    for (const field of type.fields) {
       this.#ascii(names[index] ?? "");
       index += 1;
-      const own = fieldOf(value, local);
-      if (repeated) {
-        this.#list(kind, own);
-      } else if (kind.is === "message" && typeof own === "object" && own !== null) {
-        this.#shared(kind.type, own);
+      const own = fieldOf(value, field.local);
+      if (field.repeated && Array.isArray(own)) {
+        for (let from = 0; from === 0 || from < own.length; from += rowsInTurn) {
+          if (from > 0) {
+            yield;
+          }
+          this.#rows(field.kind, own, from, from + rowsInTurn);
+        }
       } else {
-        this.#item(kind, own);
+        this.#field(field, own);
       }
     }
     this.#ascii("}");
   }
 
-  #list(kind: FieldKind, value: unknown): void {
-    this.#ascii("[");
-    if (Array.isArray(value)) {
-      let isFirst = true;
-      for (const item of value) {
-        this.#ascii(isFirst ? "" : ",");
-        isFirst = false;
-        this.#item(kind, item);
-      }
+  #message(type: MessageType<object>, value: object): void {
+    const names = startsOf(type);
+    let index = 0;
+    this.#ascii("{");
+    for (const field of type.fields) {
+      this.#ascii(names[index] ?? "");
+      index += 1;
+      this.#field(field, fieldOf(value, field.local));
     }
-    this.#ascii("]");
+    this.#ascii("}");
+  }
+
+  #field({ repeated, kind }: NamedField, own: unknown): void {
+    if (repeated) {
+      const items: readonly unknown[] = Array.isArray(own) ? own : [];
+      this.#rows(kind, items, 0, items.length);
+    } else if (kind.is === "message" && typeof own === "object" && own !== null) {
+      this.#shared(kind.type, own);
+    } else {
+      this.#item(kind, own);
+    }
+  }
+
+  /** A part of a list, with its brackets where it begins and ends. */
+  #rows(kind: FieldKind, items: readonly unknown[], from: number, to: number): void {
+    const end = Math.min(to, items.length);
+    this.#ascii(from === 0 ? "[" : "");
+    for (let index = from; index < end; index += 1) {
+      this.#ascii(index === 0 ? "" : ",");
+      this.#item(kind, items[index]);
+    }
+    this.#ascii(end === items.length ? "]" : "");
   }
 
   #shared(type: MessageType<object>, value: object): void {
@@ -80,7 +109,7 @@ class JsonBytes {
       return;
     }
     const [chunk, start] = [this.#chunk, this.#length];
-    this.message(type, value);
+    this.#message(type, value);
     // One that runs over the end of a chunk is written again the next time.
     if (chunk === this.#chunk) {
       this.#seen.set(value, chunk.subarray(start, this.#length));
@@ -111,7 +140,7 @@ class JsonBytes {
         return;
       case "message":
         if (typeof value === "object" && value !== null) {
-          this.message(kind.type, value);
+          this.#message(kind.type, value);
         } else {
           this.#ascii("null");
         }

@@ -14,6 +14,7 @@ import {
   SetApprovedRoutes,
   SetTags,
 } from "./calls.ts";
+import { mapInTurns } from "./in-turns.ts";
 import type { NodeValue } from "./messages.ts";
 import { operation } from "./operation.ts";
 import type { Operation, OperationDeps } from "./operation.ts";
@@ -34,17 +35,17 @@ export function nodeAnswer(
   return result.ok ? answer({ node: createPresenter(tailnet).node(result.value) }) : refusal(result.error, codes);
 }
 
-const listNodes = operation(ListNodes, ({ tailnet }, input) => {
+const listNodes = operation(ListNodes, async ({ tailnet }, input) => {
   const presenter = createPresenter(tailnet);
   if (input.user === "") {
-    return answer({ nodes: tailnet.nodes().map(presenter.node) });
+    return answer({ nodes: await mapInTurns(tailnet.nodes(), presenter.node) });
   }
   const owners = new Set(tailnet.usersByName(input.user).map((user) => user.id));
   if (owners.size === 0) {
     return refuse("Unknown", "user not found");
   }
   const owned = tailnet.nodes().filter((node) => node.userId !== null && owners.has(node.userId));
-  return answer({ nodes: owned.map(presenter.node) });
+  return answer({ nodes: await mapInTurns(owned, presenter.node) });
 });
 
 const getNode = operation(GetNode, (deps, { nodeId }) => {

@@ -68,7 +68,7 @@ export function createRest({ deps, operations, onFault }: RestOptions): Rest {
     try {
       const result = await operation.run(deps, caller, input.value);
       if (result.ok) {
-        send(response, 200, jsonType, jsonBytes(operation.call.response, result.value));
+        send(response, 200, jsonType, await jsonBytes(operation.call.response, result.value));
       } else {
         sendError(response, result.error);
       }
