@@ -2,6 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { mapInTurns } from "../in-turns.ts";
 import { fieldOf } from "../message.ts";
 import type { FieldKind, MessageType } from "../message.ts";
 
@@ -76,6 +77,18 @@ function itemFrom(kind: FieldKind, item: unknown, name: string): unknown {
 /** A message to send. `desc` is the descriptor that serviceOf made of `type`. */
 export function toMessage(type: MessageType<object>, desc: DescMessage, value: object): Message {
   return create(desc, initFrom(type, desc, value));
+}
+
+/** The same, with a turn for others after each slice of a long list. */
+export async function toMessageInTurns(type: MessageType<object>, desc: DescMessage, value: object): Promise<Message> {
+  const lists = type.fields.filter(({ repeated }) => repeated);
+  const init = initFrom(type, desc, { ...value, ...Object.fromEntries(lists.map(({ local }) => [local, []])) });
+  for (const { local, kind } of lists) {
+    const own = fieldOf(value, local);
+    const inner = desc.field[local]?.message;
+    init[local] = await mapInTurns(Array.isArray(own) ? own : [], (item: unknown) => itemTo(kind, inner, item));
+  }
+  return create(desc, init);
 }
 
 function initFrom(type: MessageType<object>, desc: DescMessage, value: object): Record<string, unknown> {

@@ -11,8 +11,11 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { createAdminWorld } from "../../../test/admin-world.ts";
 import type { AdminWorld } from "../../../test/admin-world.ts";
+import { ListNodes } from "../calls.ts";
+import { rowsInTurn } from "../in-turns.ts";
+import { Node, User } from "../messages.ts";
 import { operations } from "../operations.ts";
-import { fromMessage, toMessage } from "./convert.ts";
+import { fromMessage, toMessage, toMessageInTurns } from "./convert.ts";
 import { serviceOf } from "./descriptors.ts";
 import { protoText } from "./proto-text.ts";
 
@@ -231,4 +234,25 @@ test("what is converted to a message and back is the same for every response", (
     assert.deepEqual(back, { ok: true, value: { ...response.unset } }, response.name);
     assert.equal(create(method.output).$typeName, `headscale.v1.${response.name}`);
   }
+});
+
+test("a long list becomes a message a slice at a time, and is the same message", async () => {
+  const method = service.methods.find(({ output }) => output.name === ListNodes.response.name);
+  assert.ok(method !== undefined);
+  const row = { ...Node.unset, tags: ["tag:a"], user: User.unset, lastSeen: 1_700_000_000_123 };
+  const nodes = Array.from({ length: 3 * rowsInTurn + 1 }, (_, id) => ({ ...row, id }));
+  let turns = 0;
+  let isDone = false;
+  const others = (): void => {
+    turns += isDone ? 0 : 1;
+    if (!isDone) {
+      setImmediate(others);
+    }
+  };
+  setImmediate(others);
+  const message = await toMessageInTurns(ListNodes.response, method.output, { nodes });
+  isDone = true;
+  assert.equal(turns, 3);
+  assert.deepEqual(message, toMessage(ListNodes.response, method.output, { nodes }));
+  assert.deepEqual(fromMessage(ListNodes.response, message), { ok: true, value: { nodes } });
 });

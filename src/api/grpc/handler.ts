@@ -9,7 +9,7 @@ import type { Authentication } from "../authenticate.ts";
 import type { Operation, OperationDeps } from "../operation.ts";
 import { maxBodyBytes } from "../read-body.ts";
 import { mayCall } from "../scopes.ts";
-import { fromMessage, toMessage } from "./convert.ts";
+import { fromMessage, toMessageInTurns } from "./convert.ts";
 import { serviceOf } from "./descriptors.ts";
 import { addReflection } from "./reflection.ts";
 
@@ -46,7 +46,7 @@ export function createGrpcHandler({ deps, operations, authenticate, onFault, ref
           router.rpc(method, async (input: Message, context: HandlerContext) => {
             const { call } = operation;
             const answer = await runUnary({ deps, operation, onFault }, input, context.values.get(callerKey));
-            return toMessage(call.response, method.output, answer);
+            return toMessageInTurns(call.response, method.output, answer);
           });
         }
       }

@@ -38,7 +38,17 @@ export class PostgresConnection {
   exclusively<Answer>(work: (query: Query) => Promise<Answer>): Promise<Answer> {
     const answer = this.#tail.then(async () => {
       const client = await this.#connected();
-      return work(async (text, values = []) => (await client.query<Row>(text, values.map(withoutNul))).rows);
+      return work(async (text, values = []) => {
+        try {
+          return (await client.query<Row>(text, values.map(withoutNul))).rows;
+        } catch (error) {
+          if (endsConnection(error)) {
+            // The socket's own end comes later: until then the next statement would meet the dead connection again.
+            this.#drop(client);
+          }
+          throw error;
+        }
+      });
     });
     this.#tail = answer.catch(() => undefined);
     return answer;
@@ -53,7 +63,7 @@ export class PostgresConnection {
         await query("COMMIT");
         return answer;
       } catch (error) {
-        await query("ROLLBACK").catch(() => this.#drop());
+        await query("ROLLBACK").catch(() => this.#drop(this.#client));
         throw error;
       }
     });
@@ -112,11 +122,21 @@ export class PostgresConnection {
     return client;
   }
 
-  #drop(): void {
-    const client = this.#client;
-    this.#client = undefined;
+  #drop(client: Client | undefined): void {
+    if (this.#client === client) {
+      this.#client = undefined;
+    }
     void client?.end().catch(() => undefined);
   }
+}
+
+/**
+ * Whether a statement failed because there is no connection any more: SQLSTATE classes 57P (the server ends it) and 08, an
+ * idle transaction's end, and whatever has no SQLSTATE: the socket's errors and the client's own timeouts.
+ */
+function endsConnection(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+  return !/^[0-9A-Z]{5}$/.test(code) || /^(?:57P|08|25P03)/.test(code);
 }
 
 export type Query = (text: string, values?: readonly Value[]) => Promise<readonly Row[]>;

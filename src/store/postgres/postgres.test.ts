@@ -6,11 +6,11 @@ import type { Store } from "../../tailnet/store.ts";
 import { verifyAudit } from "../../tailnet/audit-chain.ts";
 import { sha256 } from "../audit.ts";
 import { sampleUser, storeSuite } from "../store-suite.ts";
-import type { PostgresTarget } from "./connection.ts";
 import { until } from "../../../test/patience.ts";
 import { lockClass, lockNumber } from "./lock.ts";
 import { migrations } from "./schema.ts";
 import { administer, dropDatabase, freshDatabase, postgresServer, whyNoPostgres } from "./scratch.test-data.ts";
+import { PostgresConnection, type PostgresTarget } from "./connection.ts";
 import { openPostgresStore } from "./store.ts";
 
 async function opened(target: PostgresTarget): Promise<Store> {
@@ -96,15 +96,33 @@ if (missing !== undefined) {
   test("a connection that the database ended is made again, and the lock with it", async () => {
     const target = await freshDatabase();
     const store = await opened(target);
-    await administer(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${target.database}'`);
-    // The first statement afterwards may still meet the dead connection.
-    await store.ping().catch(() => undefined);
-    await store.ping();
-    await store.commit([]).catch(() => undefined);
-    assert.equal((await store.commit([[{ kind: "put-user", user: sampleUser(1) }]])).ok, true);
+    for (let round = 1; round <= 10; round++) {
+      await administer(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${target.database}'`);
+      // The first statement afterwards may still meet the dead connection, and no other.
+      await store.ping().catch(() => undefined);
+      await store.ping();
+      await store.commit([]).catch(() => undefined);
+      assert.equal((await store.commit([[{ kind: "put-user", user: sampleUser(round) }]])).ok, true);
+    }
     const second = await openPostgresStore(target);
     assert.equal(second.ok, false);
     await store.close();
+    await dropDatabase(target);
+  });
+
+  test("a statement in whose middle the database ends the connection is the only one that fails", async () => {
+    const target = await freshDatabase();
+    const connection = new PostgresConnection(target, "test");
+    const own = (text: string): Promise<readonly object[]> => connection.exclusively((query) => query(text));
+    for (let round = 0; round < 5; round++) {
+      const before = await own("SELECT pg_backend_pid() AS pid");
+      await assert.rejects(own("SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(1)"), { code: "57P01" });
+      assert.notDeepEqual(await own("SELECT pg_backend_pid() AS pid"), before);
+    }
+    const before = await own("SELECT pg_backend_pid() AS pid");
+    await assert.rejects(own("SELECT 1 / 0"), { code: "22012" });
+    assert.deepEqual(await own("SELECT pg_backend_pid() AS pid"), before, "a wrong statement costs no connection");
+    await connection.close();
     await dropDatabase(target);
   });
 
