@@ -7,6 +7,17 @@ export interface Growth {
   readonly uncertainty: number;
 }
 
+/**
+ * What an hour more may add, as a part of what there was, by a straight line through all but the warm-up, and how far off
+ * that may be for a run to show anything (README.md says why).
+ */
+export const tolerance = 0.1;
+
+/** Samples that scatter by more than what is looked for show nothing, whichever way the line goes. */
+export function isShown(growths: readonly Growth[]): boolean {
+  return growths.every(({ uncertainty }) => uncertainty <= tolerance);
+}
+
 /** Least squares over samples that stand `everySeconds` apart. */
 export function growthOf(samples: readonly number[], everySeconds: number): Growth {
   const count = samples.length;

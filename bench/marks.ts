@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { isShown } from "./growth.ts";
 import { number } from "./table.ts";
 
 /** As `save` in main.ts and soak.ts write them; what a mark does not need is passed over. */
@@ -178,9 +179,7 @@ function soakGrowth(results: unknown): { readonly heap: number; readonly residen
     return undefined;
   }
   const { heap, resident } = read.data;
-  return Math.max(heap.uncertainty, resident.uncertainty) > 0.1
-    ? undefined
-    : { heap: heap.perHour * 100, resident: resident.perHour * 100 };
+  return isShown([heap, resident]) ? { heap: heap.perHour * 100, resident: resident.perHour * 100 } : undefined;
 }
 
 /** What `npm run bench all` runs, in this order; the soak is started by hand. */

@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { compareNetmaps } from "../sim/compare.ts";
 import { SimClient } from "../sim/client.ts";
 import { fetchServerKey } from "../sim/dial.ts";
-import { growthOf, judged, type Growth } from "./growth.ts";
+import { type Growth, growthOf, isShown, judged, tolerance } from "./growth.ts";
 import { ServerProcess } from "./server-process.ts";
 import { number } from "./table.ts";
 
@@ -23,8 +23,6 @@ const { values } = parseArgs({
 const nodes = Number(values.nodes);
 const minutes = Number(values.minutes);
 const rate = Number(values.rate);
-/** What an hour more may add, by a straight line through all but the warm-up (bench/README.md says why). */
-const tolerance = 0.1;
 const minuteSeconds = 60;
 /** Looks in each minute; their mean stands for it. */
 const looksPerMinute = 3;
@@ -189,9 +187,8 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** Samples that scatter by more than what is looked for show nothing, whichever way the line goes. */
 function verdictOn(growths: readonly Growth[]): string {
-  if (!growths.every(({ uncertainty }) => uncertainty <= tolerance)) {
+  if (!isShown(growths)) {
     return "NOTHING SHOWN: chance may be larger than what is looked for; run it longer";
   }
   return growths.every(({ perHour }) => perHour <= tolerance) ? steady : "memory GROWS";

@@ -6,6 +6,7 @@ import { jsonBytes } from "./json-bytes.ts";
 import { toJson } from "./json-dialect.ts";
 import { bool, enumeration, json, message, num, oneOf, str, strs, sub, subs, time, u64 } from "./message.ts";
 import type { MessageType, ValueOf } from "./message.ts";
+import { withTurns } from "./turns.test-data.ts";
 
 const Colour = enumeration("Colour", ["COLOUR_UNSPECIFIED", "COLOUR_RED"]);
 const Inner = message("Inner", { id: u64(1), name: str(2) });
@@ -70,17 +71,7 @@ test("a text longer than a piece stands in one of its own", async () => {
 test("lists of every length are whole, and others have their turns while a long one is written", async () => {
   for (const count of [0, 1, rowsInTurn - 1, rowsInTurn, rowsInTurn + 1, 3 * rowsInTurn, 3 * rowsInTurn + 7]) {
     const rows = Array.from({ length: count }, (_, id) => ({ ...Outer.unset, id, tags: ["a", "b"] }));
-    let turns = 0;
-    let isDone = false;
-    const others = (): void => {
-      turns += isDone ? 0 : 1;
-      if (!isDone) {
-        setImmediate(others);
-      }
-    };
-    setImmediate(others);
-    const text = await textOf(Many, { rows });
-    isDone = true;
+    const { made: text, turns } = await withTurns(() => textOf(Many, { rows }));
     assert.equal(text, JSON.stringify(toJson(Many, { rows })), String(count));
     assert.equal(turns, Math.max(0, Math.ceil(count / rowsInTurn) - 1), String(count));
   }

@@ -74,7 +74,7 @@ export function socketTransport(socket: Duplex, head?: Uint8Array): SocketTransp
       }
       drained = () => events.drain();
       socket.once("close", () => events.closed());
-      socket.on("drain", () => events.drain());
+      socket.on("drain", drained);
       if (head !== undefined && head.length > 0) {
         events.data(head);
       }

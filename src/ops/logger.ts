@@ -190,7 +190,7 @@ function wrap(
 /** Of a line that pino made, these are not fields; and secrets' names are for `withoutSecrets`. */
 const special: ReadonlySet<string> = new Set(["level", "time", "msg", "room", "err", ...secretFields]);
 // eslint-disable-next-line no-control-regex -- control characters are what must not get through
-const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/;
+const controlCharacters = /[\u0000-\u001f\u007f-\u009f]/g;
 
 function isPlain(value: unknown): value is string | number | boolean {
   return typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);
@@ -198,8 +198,7 @@ function isPlain(value: unknown): value is string | number | boolean {
 
 /** The line that `textLine` would make; undefined when it takes more than putting texts and numbers together. */
 function plainLine(level: string, room: string | undefined, fields: Fields, text: string): string | undefined {
-  const where = room === undefined ? "" : `${room}: `;
-  let line = `${new Date().toISOString().slice(0, 19).replace("T", " ")} ${level.toUpperCase().padEnd(5)} ${where}${text}`;
+  let line = lineStart(new Date().toISOString(), level, room, text);
   let between = "  ";
   for (const name in fields) {
     const value = fields[name];
@@ -215,24 +214,28 @@ function plainLine(level: string, room: string | undefined, fields: Fields, text
     line += `${between}${name}=${value}`;
     between = " ";
   }
-  return controlCharacter.test(line) ? undefined : `${line}\n`;
+  return line.search(controlCharacters) === -1 ? `${line}\n` : undefined;
+}
+
+/** `2026-11-20 19:30:00 INFO  control: node joined` */
+function lineStart(time: string, level: string, room: string | undefined, text: string): string {
+  const where = room === undefined ? "" : `${room}: `;
+  return `${time.slice(0, 19).replace("T", " ")} ${level.toUpperCase().padEnd(5)} ${where}${text}`;
 }
 
 /** `2026-11-20 19:30:00 INFO  control: node joined  node=3 name=laptop` */
 function textLine(json: string): string {
   const { level, time, msg, room, ...fields } = JSON.parse(json) as Record<string, unknown>;
   const shown = Object.entries(fields).map(([name, value]) => `${name}=${fieldText(value)}`);
-  const where = room === undefined ? "" : `${fieldText(room)}: `;
+  const where = room === undefined ? undefined : fieldText(room);
   const tail = shown.length === 0 ? "" : `  ${shown.join(" ")}`;
-  return `${fieldText(time).slice(0, 19).replace("T", " ")} ${fieldText(level).toUpperCase().padEnd(5)} ${where}${fieldText(msg)}${tail}\n`;
+  return `${lineStart(fieldText(time), fieldText(level), where, fieldText(msg))}${tail}\n`;
 }
 
 /** One line stays one line, whatever a client called itself. */
 function fieldText(value: unknown): string {
   const text = typeof value === "string" ? value : JSON.stringify(value);
-  // eslint-disable-next-line no-control-regex -- control characters are what must not get through
-  const safe = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) =>
+  return text.replace(controlCharacters, (character) =>
     character === "\n" ? "\\n" : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
-  return safe;
 }

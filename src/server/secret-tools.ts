@@ -1,6 +1,7 @@
 // The hash functions and randomness that the tailnet borrows.
-import { hash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { bcryptMatches } from "../identity/bcrypt.ts";
+import { sha256 } from "../store/audit.ts";
 import type { SecretTools } from "../tailnet/options.ts";
 
 /** Asking for a few random bytes costs as much as for many: those for names and ids are fetched together. */
@@ -26,6 +27,6 @@ function someRandomBytes(count: number): Uint8Array {
 
 export const secretTools: SecretTools = {
   randomBytes: someRandomBytes,
-  sha256: (text) => hash("sha256", text, "hex"),
+  sha256,
   bcryptVerify: bcryptMatches,
 };

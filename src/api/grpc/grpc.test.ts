@@ -15,6 +15,7 @@ import { ListNodes } from "../calls.ts";
 import { rowsInTurn } from "../in-turns.ts";
 import { Node, User } from "../messages.ts";
 import { operations } from "../operations.ts";
+import { withTurns } from "../turns.test-data.ts";
 import { fromMessage, toMessage, toMessageInTurns } from "./convert.ts";
 import { serviceOf } from "./descriptors.ts";
 import { protoText } from "./proto-text.ts";
@@ -241,17 +242,9 @@ test("a long list becomes a message a slice at a time, and is the same message",
   assert.ok(method !== undefined);
   const row = { ...Node.unset, tags: ["tag:a"], user: User.unset, lastSeen: 1_700_000_000_123 };
   const nodes = Array.from({ length: 3 * rowsInTurn + 1 }, (_, id) => ({ ...row, id }));
-  let turns = 0;
-  let isDone = false;
-  const others = (): void => {
-    turns += isDone ? 0 : 1;
-    if (!isDone) {
-      setImmediate(others);
-    }
-  };
-  setImmediate(others);
-  const message = await toMessageInTurns(ListNodes.response, method.output, { nodes });
-  isDone = true;
+  const { made: message, turns } = await withTurns(() =>
+    toMessageInTurns(ListNodes.response, method.output, { nodes }),
+  );
   assert.equal(turns, 3);
   assert.deepEqual(message, toMessage(ListNodes.response, method.output, { nodes }));
   assert.deepEqual(fromMessage(ListNodes.response, message), { ok: true, value: { nodes } });
