@@ -96,17 +96,17 @@ suite("editing HuJSON", () => {
         fc.nat({ max: 2 }),
         anyJson,
         (dressed, picks, op, value) => {
-          const plain: JsonValue = JSON.parse(JSON.stringify(dressed.value));
+          const plain = plainCopy(dressed.value);
           const path = pathInto(plain, picks);
           const edit: HujsonEdit =
             op === 0 ? { op: "set", path, value } : op === 1 ? { op: "append", path, value } : { op: "remove", path };
           const expected = applied(plain, edit);
           const result = editHujson(dressed.text, [edit]);
           assert.equal(result.ok, expected !== undefined);
-          if (result.ok) {
+          if (result.ok && expected !== undefined) {
             const again = parseHujson(result.text);
             assert.ok(again.ok, result.text);
-            assert.deepEqual(toJson(again.value), JSON.parse(JSON.stringify(expected)));
+            assert.deepEqual(toJson(again.value), plainCopy(expected));
           }
         },
       ),
@@ -114,6 +114,20 @@ suite("editing HuJSON", () => {
     );
   });
 });
+
+/**
+ * As written to JSON and read again, which knows no -0. Not by way of JSON.parse: Node 26.10's takes the key `"\""` for a
+ * backslash when it has met `{"":0,"\\":0}` before.
+ */
+function plainCopy(value: JsonValue): JsonValue {
+  if (Array.isArray(value)) {
+    return value.map(plainCopy);
+  }
+  if (typeof value === "object" && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plainCopy(item)]));
+  }
+  return value === 0 ? 0 : value;
+}
 
 /** A path that picks its way down; may end with a new member. */
 function pathInto(value: JsonValue, picks: readonly number[]): HujsonPath {
